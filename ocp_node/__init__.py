@@ -1,0 +1,1 @@
+"""One node, four protocols: OCP mesh, Orbiplex seed directory, App Mesh and OSCP 2.0."""

@@ -1,0 +1,70 @@
+"""Time comes from here and is passed in; no other module reads a clock."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+
+UTC = timezone.utc
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Clock:
+    """The system's clocks.  `time` is seconds since 1970 (UTC), `monotonic` never goes back."""
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def now(self) -> datetime:
+        """The present instant, aware, UTC."""
+        return EPOCH + timedelta(seconds=self.time())
+
+    def text(self) -> str:
+        """The present as `YYYY-MM-DDTHH:MM:SSZ`, the form of the mesh."""
+        return instant_text(self.time())
+
+
+class SetClock(Clock):
+    """A clock that stands still until it is moved: for tests and simulation."""
+
+    def __init__(self, seconds: float = 1_800_000_000.0) -> None:
+        self.seconds = seconds
+        self.ticks = 1_000.0
+
+    def time(self) -> float:
+        return self.seconds
+
+    def monotonic(self) -> float:
+        return self.ticks
+
+    def advance(self, seconds: float) -> None:
+        """Both clocks have moved on by `seconds`."""
+        self.seconds += seconds
+        self.ticks += seconds
+
+    def jump(self, seconds: float) -> None:
+        """The wall clock alone was set by hand, forward or back."""
+        self.seconds += seconds
+
+
+_last: tuple[int, str] = (0, "")
+
+
+def instant_text(seconds: float) -> str:
+    """Whole seconds since 1970 as `YYYY-MM-DDTHH:MM:SSZ`; remembered for the second it was last asked for."""
+    global _last
+    whole = int(seconds)
+    if _last[0] != whole:
+        _last = (whole, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(whole)))
+    return _last[1]
+
+
+def instant_seconds(text: str) -> float:
+    """The instant an ISO-8601 text with a zone names, in seconds since 1970.  ValueError when it is none."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("a time needs a zone")
+    return (at - EPOCH).total_seconds()

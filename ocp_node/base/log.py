@@ -1,0 +1,62 @@
+"""One line of JSON per event on standard error, for the system's journal.
+
+No line ever holds a body, a token or a secret: callers name what they log.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TextIO
+
+from .clock import Clock
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class Log:
+    """Writes events at or above `level`.  Members must be JSON values."""
+
+    def __init__(self, clock: Clock, level: str = "info", stream: TextIO | None = None) -> None:
+        self._clock = clock
+        self._floor = LEVELS.index(level)
+        self._stream = stream or sys.stderr
+
+    def _line(self, level: str, event: str, members: dict[str, object]) -> None:
+        if LEVELS.index(level) < self._floor:
+            return
+        line = {"at": self._clock.text(), "level": level, "event": event, **members}
+        try:
+            self._stream.write(json.dumps(line, default=str) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._floor = len(LEVELS)       # standard error is gone: a log must never take the node down
+
+    def debug(self, event: str, **members: object) -> None:
+        self._line("debug", event, members)
+
+    def info(self, event: str, **members: object) -> None:
+        self._line("info", event, members)
+
+    def warning(self, event: str, **members: object) -> None:
+        self._line("warning", event, members)
+
+    def error(self, event: str, **members: object) -> None:
+        self._line("error", event, members)
+
+    def fault(self, event: str, fault: BaseException, **members: object) -> None:
+        """An unforeseen exception with its traceback; what a caller sees is only the `error_id` among `members`."""
+        text = "".join(traceback.format_exception(fault))
+        self._line("error", event, {**members, "traceback": text})
+
+
+def silent() -> Log:
+    """A log that writes nothing."""
+    log = Log(Clock())
+    log._floor = len(LEVELS)
+    return log
+
+
+Logger = Callable[..., None]

@@ -1,0 +1,1 @@
+"""What a route is, and the documents that follow from the routes."""
