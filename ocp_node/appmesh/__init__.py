@@ -1,0 +1,1 @@
+"""The App Mesh surface: programs under supervision for remote users, under `/appmesh/*`."""

@@ -1,0 +1,1 @@
+"""Programs under supervision: defined, started, stopped, watched."""

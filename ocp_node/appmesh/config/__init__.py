@@ -1,0 +1,1 @@
+"""The surface's configuration, as clients read and change it."""

@@ -1,0 +1,1 @@
+"""Files of the node's App Mesh folder, up and down."""

@@ -1,0 +1,1 @@
+"""Measurements of the supervised programs in Prometheus form."""

@@ -1,0 +1,1 @@
+"""Running a command once: waited for, or in the background."""

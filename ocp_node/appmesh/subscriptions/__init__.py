@@ -1,0 +1,1 @@
+"""Events of applications, over server-sent events, TCP and WebSocket."""

@@ -1,0 +1,1 @@
+"""Work that a supervised program fetches from its server."""

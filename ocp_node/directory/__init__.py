@@ -1,0 +1,1 @@
+"""The directory surface: signed advertisements by which nodes find each other."""

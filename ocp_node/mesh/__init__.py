@@ -1,0 +1,1 @@
+"""The mesh surface: the Open Compute Protocol 0.1 under `/mesh/*`."""

@@ -1,0 +1,1 @@
+"""Work handed from an agent on one node to an agent on another."""

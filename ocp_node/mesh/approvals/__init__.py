@@ -1,0 +1,1 @@
+"""Questions that a person decides; a waiting job may depend on one."""

@@ -1,0 +1,1 @@
+"""Bytes with a digest: published, read, copied between nodes, kept or swept."""

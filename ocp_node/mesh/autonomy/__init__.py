@@ -1,0 +1,1 @@
+"""The node puts its mesh in order by itself, as far as it is allowed."""

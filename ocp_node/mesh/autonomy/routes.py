@@ -1,0 +1,17 @@
+"""What may be asked under `/mesh/autonomy`."""
+
+from ...contract.limits import MESH_BODY_BYTES_MAX
+from ...contract.route import Auth, Lane, Route, planned
+
+ROUTES = planned((
+    Route("mesh.autonomy.status", "GET", "/mesh/autonomy/status",
+          "Show how far the mesh runs itself and the latest pass.",
+          Auth.PUBLIC, Lane.INLINE, "status",
+          contract={"handler": "_handle_mesh_autonomy_status", "group": "runtime", "response": "AutonomicMeshStatus"}),
+    Route("mesh.autonomy.activate", "POST", "/mesh/autonomy/activate",
+          "Find, connect, repair and prove the mesh in one pass.",
+          Auth.OPERATOR, Lane.LONG, "activate", body_bytes_max=MESH_BODY_BYTES_MAX,
+          contract={"handler": "_handle_mesh_autonomy_activate", "group": "runtime",
+                    "body": {"limit": "integer", "mode": "string", "repair": "boolean", "run_proof": "boolean"},
+                    "request": "AutonomicActivateRequest", "response": "AutonomicRun"}),
+))

@@ -1,0 +1,1 @@
+"""How this node can be reached, and what stands in the way."""

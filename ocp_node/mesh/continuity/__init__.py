@@ -1,0 +1,1 @@
+"""Packed missions: checked, and planned for a new home."""

@@ -1,0 +1,1 @@
+"""The published contract: every route with its schemas, and the conformance fixtures."""

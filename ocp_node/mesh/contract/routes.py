@@ -1,0 +1,10 @@
+"""What may be asked under `/mesh/contract`."""
+
+from ...contract.route import Auth, Lane, Route, planned
+
+ROUTES = planned((
+    Route("mesh.contract.show", "GET", "/mesh/contract",
+          "Show the contract: every route, schema and conformance fixture.",
+          Auth.PUBLIC, Lane.INLINE, "show",
+          contract={"handler": "_handle_mesh_contract", "group": "runtime", "response": "ContractSnapshot"}),
+))

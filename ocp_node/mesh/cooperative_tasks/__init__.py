@@ -1,0 +1,1 @@
+"""One task cut into shards that several nodes work on."""

@@ -1,0 +1,16 @@
+"""What may be asked under `/mesh/device-profile`."""
+
+from ...contract.limits import MESH_BODY_BYTES_MAX
+from ...contract.route import Auth, Lane, Route, planned
+
+ROUTES = planned((
+    Route("mesh.device_profile.show", "GET", "/mesh/device-profile",
+          "Show the device profile.",
+          Auth.PUBLIC, Lane.INLINE, "show",
+          contract={"handler": "_handle_mesh_device_profile", "group": "runtime", "response": "DeviceProfileResponse"}),
+    Route("mesh.device_profile.update", "POST", "/mesh/device-profile",
+          "Change the device profile.",
+          Auth.OPERATOR, Lane.WRITE, "update", body_bytes_max=MESH_BODY_BYTES_MAX,
+          contract={"handler": "_handle_mesh_device_profile_update", "group": "runtime", "body": {"device_profile": "object"},
+                    "response": "DeviceProfileResponse"}),
+))

@@ -1,0 +1,1 @@
+"""Signed permissions to read one artifact, issued and revoked by the node that serves it."""

@@ -1,0 +1,1 @@
+"""Two nodes exchange signed cards and know each other from then on."""

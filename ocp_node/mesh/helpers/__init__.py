@@ -1,0 +1,1 @@
+"""Peers that lend a hand: enlisted, drained, retired, preferred."""

@@ -1,0 +1,1 @@
+"""Work to be done: taken in, placed, run, attempted, recovered."""

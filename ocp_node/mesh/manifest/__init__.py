@@ -1,0 +1,1 @@
+"""Who this node is: its card, device, capabilities and state in one document."""

@@ -1,0 +1,1 @@
+"""A goal with its jobs: launched, followed, controlled as one."""

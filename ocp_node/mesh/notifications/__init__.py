@@ -1,0 +1,1 @@
+"""Messages to people, shaped for the device they are read on."""

@@ -1,0 +1,1 @@
+"""The nodes this one knows, and how it reaches, refreshes and trusts them."""

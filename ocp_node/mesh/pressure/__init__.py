@@ -1,0 +1,1 @@
+"""How loaded this node is, and whether it needs help."""

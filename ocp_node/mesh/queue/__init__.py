@@ -1,0 +1,1 @@
+"""Messages that stand for waiting jobs: order, visibility, replay, dead letters."""

@@ -1,0 +1,1 @@
+"""Which URLs of a peer answered, when, and how fast."""

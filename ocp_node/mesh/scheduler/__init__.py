@@ -1,0 +1,1 @@
+"""Why a job went where it went."""

@@ -1,0 +1,1 @@
+"""Values that jobs may use and nobody may read back."""

@@ -1,0 +1,1 @@
+"""The node's events, as a page or over a WebSocket."""

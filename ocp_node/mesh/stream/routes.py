@@ -1,0 +1,11 @@
+"""What may be asked under `/mesh/stream`."""
+
+from ...contract.route import Auth, Lane, Route, planned
+
+ROUTES = planned((
+    Route("mesh.stream.read", "GET", "/mesh/stream",
+          "Read the node's events after a cursor, once or over a WebSocket.",
+          Auth.PUBLIC, Lane.STREAM, "read",
+          contract={"handler": "_handle_mesh_stream", "group": "runtime", "query": {"limit": "integer", "since": "integer"},
+                    "response": "EventStreamSnapshot"}),
+))

@@ -1,0 +1,1 @@
+"""Programs that ask this node for jobs and run them."""

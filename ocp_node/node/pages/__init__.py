@@ -1,0 +1,1 @@
+"""The pages: the app, the set-up helper, the control deck."""

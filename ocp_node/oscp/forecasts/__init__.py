@@ -1,0 +1,1 @@
+"""How much capacity a group may use, and asking for more (OSCP 2.0 forecasts)."""

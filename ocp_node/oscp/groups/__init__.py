@@ -1,0 +1,1 @@
+"""Groups of devices: members, plans, limits over time."""

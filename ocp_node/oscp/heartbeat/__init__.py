@@ -1,0 +1,1 @@
+"""Signs of life, and what happens when they stop (OSCP 2.0 heartbeat)."""

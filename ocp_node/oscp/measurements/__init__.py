@@ -1,0 +1,1 @@
+"""What groups and devices measured (OSCP 2.0 measurements)."""

@@ -1,0 +1,1 @@
+"""The node under its own limit: draw, budget, held and shed work."""
