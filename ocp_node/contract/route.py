@@ -64,6 +64,7 @@ class Route:
     body_stream: bool = False                          # Lane.LONG only: the body is not read before the handler runs
     refusals: Mapping[str, int] = field(default_factory=dict)    # refusal code -> status, where the surface's own table differs
     cached: bool = False                               # GET, public, same answer for every caller: kept as bytes per commit
+    static: bool = False                               # cached, and the same as long as the process runs
     needs: str = ""                                    # permission on App Mesh
     stability: Stability = Stability.STABLE
     contract: Mapping[str, Any] = field(default_factory=dict)    # what /mesh/contract must print and cannot be derived

@@ -1,0 +1,44 @@
+"""Bounds of the program that are not settings, each with its unit and its reason.  A setting's bound stands in `settings.py`."""
+
+# --- the HTTP edge
+HEAD_BYTES_MAX = 65_536            # a request head; browsers send under 16 KiB, tokens and cookies included
+HEADERS_MAX = 128                  # header lines of one head
+TARGET_LENGTH_MAX = 16_384         # characters of a request target; cursors and ids are far shorter
+HEAD_SECONDS = 15.0                # from a head's first byte to its blank line
+BODY_SECONDS = 30.0                # from a body's first byte to its last, for bodies read before the handler runs
+IDLE_SECONDS = 75.0                # a kept connection with nothing on the way
+SEND_SECONDS = 30.0                # without one byte being taken by a slow reader
+LINGER_SECONDS = 2.0               # reading what a refused caller still sends, so that it sees our answer and not a reset
+LINGER_BYTES_MAX = 4_194_304
+CHUNK_LINE_MAX = 256               # a chunk's size line with its extensions
+TRAILER_BYTES_MAX = 8_192
+BACKLOG = 4096                     # waiting connections in the kernel; the stock 5 makes bursts retry for seconds
+ACCEPTS_PER_WAKE = 64              # so that a burst of new callers does not starve those already served
+CONNECTIONS_MAX = 20_000           # all listeners together; lowered to what the process may open
+CONNECTIONS_PER_ADDRESS = 1_024    # of one address beyond loopback: one device must not use up the node
+SEND_BUFFER_BYTES_MAX = 1_048_576  # what a stream's slow listener may have waiting before it is dropped
+PIPELINED_BYTES_MAX = 131_072      # read ahead while a request of the same connection is being answered
+RECEIVE_BYTES = 65_536
+
+# --- lanes
+WORKER_THREADS = 4
+WORKER_QUEUE_MAX = 512             # requests waiting for a worker; past it 503
+LONG_THREADS_MAX = 64              # run-and-wait, uploads and downloads at one time; past it 503
+LONG_BODY_SECONDS = 60.0           # without one byte, for a body that is streamed into its handler
+
+# --- caches of the edge
+ANSWERS_MAX = 1_024                # whole answers by the exact bytes of their head
+ANSWER_HEAD_BYTES_MAX = 2_048
+HEADS_MAX = 1_024                  # parsed heads by their exact bytes
+DOCUMENTS_MAX = 256                # stored bodies by route and target
+GZIP_BYTES_MIN = 1_024             # below it gzip saves less than its header and time cost
+
+# --- streams
+WAIT_SECONDS_MAX = 300.0           # a long poll
+KEEPALIVE_SECONDS = 15.0
+WEBSOCKET_PING_SECONDS = 30.0
+WEBSOCKET_SILENCE_SECONDS = 90.0
+
+# --- failed log-ins, by address
+FAILURES_PER_MINUTE = 20
+FAILURE_ADDRESSES_MAX = 10_000

@@ -1,0 +1,139 @@
+"""Where a handler runs.  This file and the server's long lane are the only code of the edge that knows threads."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from ..base import limits
+from ..base.errors import Busy
+from ..base.log import Log
+from .wire import BadRequest, ChunkedBody
+
+
+class Workers:
+    """A small bounded pool for handlers that wait or burn: signatures, password hashes, outgoing calls."""
+
+    def __init__(self, log: Log, threads: int = limits.WORKER_THREADS, queue_max: int = limits.WORKER_QUEUE_MAX) -> None:
+        self._log = log
+        self._threads_max = threads
+        self._queue_max = queue_max
+        self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._lock = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        return self._queue.qsize()
+
+    def submit(self, work: Callable[[], None]) -> None:
+        """`work` runs on a worker; Busy when too much waits already."""
+        if self._queue.qsize() >= self._queue_max:
+            raise Busy("the worker pool")
+        self._queue.put(work)
+        if self._queue.qsize() > self._idle and len(self._threads) < self._threads_max:
+            self._grow()
+
+    def _grow(self) -> None:
+        with self._lock:
+            if len(self._threads) >= self._threads_max:
+                return
+            thread = threading.Thread(target=self._run, name=f"lane-worker-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+        thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._idle += 1
+            work = self._queue.get()
+            self._idle -= 1
+            if work is None:
+                return
+            try:
+                work()
+            except Exception as fault:        # `work` answers its own faults; this is for a bug in that very code
+                self._log.fault("worker.fault", fault)
+
+    def close(self, seconds: float = 5.0) -> None:
+        """What was submitted is finished, or `seconds` have passed for each worker."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join(seconds)
+
+
+class Receiver(Protocol):
+    """A blocking source of bytes; b"" at the end."""
+
+    def __call__(self, count: int) -> bytes: ...
+
+
+class BodyReader:
+    """A request body that is read by its handler, in a long lane, bounded by `bytes_max` and by its own framing.
+
+    `read(n)` gives up to n bytes, b"" at the end; a body that ends early raises BadRequest.
+    """
+
+    def __init__(self, first: bytes, receive: Receiver, length: int | None, chunked: bool, bytes_max: int) -> None:
+        self._ready = first if not chunked else b""
+        self._receive = receive
+        self._left = length or 0
+        self._chunks = ChunkedBody(bytes_max) if chunked else None
+        self.length = None if chunked else length
+        self.rest = b""                       # bytes after the body: the next request
+        self._decoded = b""
+        if self._chunks is not None:
+            self._decoded = self._chunks.feed(first)
+            self._note_end()
+
+    @property
+    def ended(self) -> bool:
+        if self._chunks is not None:
+            return self._chunks.ended and not self._decoded
+        return self._left == 0
+
+    def read(self, count: int = limits.RECEIVE_BYTES) -> bytes:
+        """Up to `count` bytes of content; b"" at the end."""
+        return self._read_chunked(count) if self._chunks is not None else self._read_counted(count)
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self.read():
+            yield piece
+
+    def _read_counted(self, count: int) -> bytes:
+        if not self._left:
+            self._give_back()
+            return b""
+        want = min(count, self._left)
+        if self._ready:
+            piece, self._ready = self._ready[:want], self._ready[want:]
+        else:
+            piece = self._more(want)
+        self._left -= len(piece)
+        self._give_back()
+        return piece
+
+    def _give_back(self) -> None:
+        if not self._left and self._ready:
+            self.rest, self._ready = self._ready, b""
+
+    def _read_chunked(self, count: int) -> bytes:
+        assert self._chunks is not None
+        while not self._decoded and not self._chunks.ended:
+            self._decoded = self._chunks.feed(self._more(limits.RECEIVE_BYTES))
+            self._note_end()
+        piece, self._decoded = self._decoded[:count], self._decoded[count:]
+        return piece
+
+    def _note_end(self) -> None:
+        if self._chunks is not None and self._chunks.ended:
+            self.rest = self._chunks.rest
+
+    def _more(self, count: int) -> bytes:
+        piece = self._receive(count)
+        if not piece:
+            raise BadRequest(400, "request body ended early")
+        return piece
