@@ -356,11 +356,19 @@ def encode(value: Any) -> Any:
 
 def schema_of(record: type, named: dict[str, Schema], prefix: str = "#/components/schemas/") -> Schema:
     """A reference to the record's JSON Schema (2020-12); the schema itself and those it needs are put into `named`."""
-    name = record.__name__
+    name = schema_name(record)
     if name not in named:
         named[name] = {}                                  # claimed first: a record may hold itself
         named[name] = _object_schema(record, named, prefix)
     return {"$ref": prefix + name}
+
+
+def schema_name(record: type) -> str:
+    """`mesh.jobs.Submit` for a record of that room, so that two rooms may use one word; the bare name outside this package."""
+    package, _, place = record.__module__.partition(".")
+    if package != __name__.partition(".")[0]:
+        return record.__name__
+    return f"{place.removesuffix('.records')}.{record.__name__}"
 
 
 def _object_schema(record: type, named: dict[str, Schema], prefix: str) -> Schema:

@@ -12,7 +12,7 @@ ROUTES = planned((
           "Take in a job from a peer's signed envelope, or from the operator.",
           Auth.SIGNED_OR_OPERATOR, Lane.LONG, "submit", body_bytes_max=MESH_BODY_BYTES_MAX,
           contract={"handler": "_handle_mesh_job_submit", "group": "missions", "body": {"job": "signed_envelope|object"},
-                    "request": "SignedEnvelope", "response": "Object"}),
+                    "request": "SignedEnvelope", "shapes": "JobSubmissionRequest", "response": "Object"}),
     Route("mesh.jobs.schedule", "POST", "/mesh/jobs/schedule",
           "Choose the best node for a job and submit it there.",
           Auth.OPERATOR, Lane.LONG, "schedule", body_bytes_max=MESH_BODY_BYTES_MAX,
