@@ -1,0 +1,192 @@
+"""Who this node is: its id, its name and its one Ed25519 key (OCP 0.1 identity).
+
+The key lives in `identity.json` of the identity directory, readable by its owner alone.  It is made once.
+A file that is there and not right stops the node: a new key would make every peer refuse it, for good.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..base import jsontext
+from ..base.errors import Malformed, Unusable
+from . import documents, files, keys, node_did
+
+if TYPE_CHECKING:
+    from ..base.clock import Clock
+    from ..base.ids import Ids
+
+FILE = "identity.json"
+DISPLAY_NAME_LENGTH_MAX = 200
+_NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
+_NODE_ID_RULE = "1 to 128 of A-Z a-z 0-9 . _ : - and a letter or digit first"
+_NOT_IN_NODE_ID = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One node's identity.  The public members follow from the seed, so they cannot disagree with it."""
+    node_id: str
+    display_name: str
+    seed: bytes = field(repr=False)
+    created_at: str = ""
+    signature_scheme: str = field(default=keys.SIGNATURE_SCHEME, init=False)
+    public_key_hex: str = field(default="", init=False)
+    did: str = field(default="", init=False)                # `node:did:key:z…`: the same key as the seed directory spells it
+    _secret: bytes = field(default=b"", init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        secret = keys.secret_key(self.seed)
+        object.__setattr__(self, "_secret", secret)
+        object.__setattr__(self, "public_key_hex", secret[32:].hex())
+        object.__setattr__(self, "did", node_did.node_id(secret[32:]))
+
+    @property
+    def public_key(self) -> bytes:
+        """The 32 bytes of `public_key_hex`."""
+        return self._secret[32:]
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64-byte Ed25519 signature of `message`."""
+        return keys.sign_with(self._secret, message)
+
+
+def is_node_id(text: str) -> bool:
+    """Whether a text may be a node's id."""
+    return _NODE_ID.match(text) is not None
+
+
+def load_or_create(directory: Path, ids: Ids, clock: Clock, node_id: str = "", display_name: str = "",
+                   host_name: str = "") -> Identity:
+    """The identity in the directory, or a new one that is now in it and on the disk.
+
+    An explicit `node_id` or `display_name` wins over the stored one and is written back; without either, the id is made
+    from the host name and the name is the host name.  `Unusable` names what is wrong; nothing is overwritten then.
+    """
+    node_id, display_name, host_name = node_id.strip(), display_name.strip(), host_name.strip()
+    _check_given(node_id, display_name)
+    files.make_directory(directory)
+    path = directory / FILE
+    raw = files.read(path)
+    if raw is None:
+        name = node_id or _node_id_of(host_name, ids)
+        made = Identity(name, display_name or host_name or name, keys.new_seed(ids), clock.text())
+        try:
+            files.create(path, _text(_members(made)), ids)
+            return made
+        except FileExistsError:                             # another process of this node was first: its key is the key
+            raw = files.read(path) or b""
+    return _keep(path, raw, ids, node_id, display_name, host_name)
+
+
+def rotate(directory: Path, identity: Identity, ids: Ids, clock: Clock) -> tuple[Identity, dict[str, Any]]:
+    """The node has a new key; the old file stands beside it as `identity.json.rotated-<time>`.
+
+    Gives the new identity and its succession: a statement signed by both keys (`documents.verify_succession`), also kept in the
+    new file.  At every moment one of the two files is a whole identity.  `Unusable` when the stored key is not `identity`'s.
+    """
+    path = directory / FILE
+    raw = files.read(path)
+    members = _parse(path, raw or b"")
+    if _seed_of(members) != identity.seed:
+        raise Unusable(f"{path} is not the identity in use; nothing was changed")
+    made = Identity(identity.node_id, identity.display_name, keys.new_seed(ids), clock.text())
+    succession = _succession(identity, made, clock.text())
+    _keep_copy(path, raw or b"", clock.text().replace("-", "").replace(":", ""), ids)
+    files.replace(path, _text({**members, **_members(made), "succession": succession}), ids)
+    return made, succession
+
+
+def succession(directory: Path) -> dict[str, Any] | None:
+    """The statement of the last rotation, or None when the key is the first."""
+    path = directory / FILE
+    raw = files.read(path)
+    kept = _parse(path, raw).get("succession") if raw is not None else None
+    return kept if isinstance(kept, dict) else None
+
+
+def _check_given(node_id: str, display_name: str) -> None:
+    if node_id and not is_node_id(node_id):
+        raise Unusable(f"node id {node_id[:200]!r} is not allowed: {_NODE_ID_RULE}")
+    if len(display_name) > DISPLAY_NAME_LENGTH_MAX or not display_name.isprintable():
+        raise Unusable(f"display name is not allowed: one line of at most {DISPLAY_NAME_LENGTH_MAX} characters")
+
+
+def _node_id_of(host_name: str, ids: Ids) -> str:
+    label = _NOT_IN_NODE_ID.sub("-", host_name.split(".", 1)[0]).strip("-._")[:100]
+    return f"{label or 'node'}-{ids.hex(8)}"
+
+
+def _keep(path: Path, raw: bytes, ids: Ids, node_id: str, display_name: str, host_name: str) -> Identity:
+    members = _parse(path, raw)
+    seed = _seed_of(members)
+    if not seed or keys.public_key(seed) != keys.hex_bytes(members.get("public_key"), 32):
+        raise _damaged(path, "its keys are missing or do not belong together")
+    if members.get("signature_scheme") != keys.SIGNATURE_SCHEME:
+        raise _damaged(path, f"its signature_scheme is not {keys.SIGNATURE_SCHEME}")
+    name = node_id or _member(members, "node_id")
+    if not is_node_id(name):
+        raise Unusable(f"the node id in {path} is missing or not allowed ({_NODE_ID_RULE}): start once with --node-id NAME")
+    shown = display_name or _member(members, "display_name") or host_name or name
+    kept = Identity(name, shown, seed, _member(members, "created_at"))
+    given = {"node_id": node_id, "display_name": display_name}
+    changed = {member: text for member, text in given.items() if text and text != members.get(member)}
+    if changed:
+        files.replace(path, _text({**members, **changed}), ids)
+    return kept
+
+
+def _parse(path: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        members = jsontext.parse(raw)
+    except Malformed:
+        raise _damaged(path, "it is not JSON") from None
+    if not isinstance(members, dict):
+        raise _damaged(path, "it is not a JSON object")
+    return members
+
+
+def _member(members: Mapping[str, Any], name: str) -> str:
+    value = members.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _seed_of(members: Mapping[str, Any]) -> bytes:
+    return keys.hex_bytes(members.get("private_key"), 32)
+
+
+def _damaged(path: Path, what: str) -> Unusable:
+    return Unusable(f"identity file {path} is damaged ({what}): restore it from a backup, or move it away to become a new node "
+                    "that every peer must admit again")
+
+
+def _members(identity: Identity) -> dict[str, Any]:
+    return {"node_id": identity.node_id, "display_name": identity.display_name, "created_at": identity.created_at,
+            "private_key": identity.seed.hex(), "public_key": identity.public_key_hex,
+            "signature_scheme": identity.signature_scheme}
+
+
+def _text(members: Mapping[str, Any]) -> bytes:
+    return (json.dumps(members, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _succession(old: Identity, new: Identity, at: str) -> dict[str, Any]:
+    statement = {"kind": "ocp.node.succession", "node_id": old.node_id, "old_public_key": old.public_key_hex,
+                 "new_public_key": new.public_key_hex, "signature_scheme": keys.SIGNATURE_SCHEME, "rotated_at": at}
+    return {**statement, "signatures": {"old": documents.sign_document(old, documents.SUCCESSION, statement),
+                                        "new": documents.sign_document(new, documents.SUCCESSION, statement)}}
+
+
+def _keep_copy(path: Path, raw: bytes, stamp: str, ids: Ids) -> None:
+    for count in range(100):
+        copy = path.with_name(f"{path.name}.rotated-{stamp}" + (f"-{count}" if count else ""))
+        try:
+            return files.create(copy, raw, ids)
+        except FileExistsError:                             # two rotations in one second, or one that was cut off
+            continue
+    raise Unusable(f"too many copies of {path} from {stamp}; move them away")
