@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from .base.ticker import Tickers
     from .crypto.identity import Identity
     from .http.outbound import Outbound
+    from .http.server import NodeServer
     from .http.stream import Signals
     from .processes.engine import Engine
     from .store.events import Feed
+    from .store.outbox import Outbox
     from .store.reader import Reader
     from .store.writer import Writer
 
@@ -40,9 +42,35 @@ class Core:
     signals: Signals            # topics that long polls wait on
     loop: Loop
     tickers: Tickers
-    processes: Engine
-    outbound: Outbound          # the only way to call another machine
+    make_processes: Callable[[], Engine]
+    make_outbound: Callable[[], Outbound]
     environment: Mapping[str, str] = field(default_factory=dict)     # the process environment, as read by ocp.py
+    outbox: Outbox | None = None            # deliveries after a commit: `core.outbox.on(kind, send)`
+    edge: NodeServer | None = None          # the listening server, for measurements
+    base_url: str = ""          # where others reach this node; known once it listens
+    bound: tuple[str, int] = ("127.0.0.1", 0)
+    _made: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def processes(self) -> Engine:
+        """The process engine; made when first asked for, as a node that starts nothing needs none."""
+        return self._once("processes", self.make_processes)
+
+    @property
+    def outbound(self) -> Outbound:
+        """The only way to call another machine; made when first asked for."""
+        return self._once("outbound", self.make_outbound)
+
+    def made(self, name: str) -> Any:
+        """`processes` or `outbound` if it was ever needed, else None: what a stop has to end."""
+        return self._made.get(name)
+
+    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if name not in self._made:
+                self._made[name] = make()
+            return self._made[name]
 
 
 class Rooms:

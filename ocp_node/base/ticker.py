@@ -71,6 +71,11 @@ class Tickers:
             ticker.start()
         return ticker
 
+    def running(self) -> list[Ticker]:
+        """All loops there are."""
+        with self._lock:
+            return list(self._tickers)
+
     def start(self) -> None:
         with self._lock:
             self._running, waiting = True, list(self._tickers)

@@ -69,7 +69,7 @@ class EdgeLoop:
 
     def call_soon(self, act: Callable[[], None]) -> None:
         self._soon.append(act)
-        if self._sleeping and threading.get_ident() != self._thread:
+        if self._sleeping:                      # another thread, or a signal's handler inside our own wait
             self._wake()
 
     def call_later(self, seconds: float, act: Callable[[], None]) -> Deadline:

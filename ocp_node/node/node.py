@@ -1,0 +1,194 @@
+"""One node: everything put together, started and stopped in order.  `ocp.py serve` runs one; tests and the simulator run many."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import sys
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..base.clock import Clock
+from ..base.errors import Unusable
+from ..base.ids import Ids
+from ..base.log import Log
+from ..base.settings import Settings, operator_token
+from ..base.ticker import Tickers
+from ..core import Core, Rooms
+from ..crypto import identity as identities
+from ..http import local
+from ..http.app import App
+from ..http.gates import Gates, is_loopback
+from ..http.lanes import Workers
+from ..http.loop import EdgeLoop
+from ..http.responses import Responses
+from ..http.router import Router
+from ..http.server import NodeServer
+from ..http.stream import Signals
+from ..store.opening import open_store
+from ..store.outbox import Outbox
+
+SURFACES = ("mesh", "directory", "appmesh", "oscp", "node")
+SWITCH_SECONDS = 0.0005        # how long a busy thread may keep the interpreter while the loop has work
+DRAIN_SECONDS = 5.0
+
+
+class Node:
+    """A node on its state folder.  `open` makes it listen, `run` serves in the calling thread, `close` leaves everything in order."""
+
+    def __init__(self, settings: Settings, routes: tuple[Any, ...], *, environment: Mapping[str, str] | None = None,
+                 clock: Clock | None = None, ids: Ids | None = None, log: Log | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.ids = ids or Ids()
+        self.log = log or Log(self.clock, settings.log_level)
+        self.routes = routes
+        self._environment = dict(environment or {})
+        self._closed = False
+
+    def open(self) -> Node:
+        """The node listens.  `Unusable` says in one line why it cannot; nothing was overwritten then."""
+        self.loop = EdgeLoop(self.clock, self.log)
+        signals = Signals()
+        settings = self.settings
+        self.store = open_store(Path(settings.data_dir), self.clock, self.ids, self.log, self.loop.call_soon,
+                                database=Path(settings.db_path), stir=signals.stir)
+        try:
+            identity = identities.load_or_create(Path(settings.identity_dir), self.ids, self.clock, settings.node_id, settings.display_name,
+                                                 local.host_name())
+            self._assemble(identity, signals)
+        except BaseException:
+            self.store.close()
+            raise
+        return self
+
+    def _assemble(self, identity: identities.Identity, signals: Signals) -> None:
+        sys.setswitchinterval(SWITCH_SECONDS)
+        store, writer = self.store, self.store.writer
+        self.tickers = Tickers(self.log)
+        outbox = Outbox(writer, store.reader, self.clock, self.log, self._chance)
+        self.core = Core(self.settings, store.data, self.clock, self.ids, self.log, identity, writer, store.reader, writer.feed, signals,
+                         self.loop, self.tickers, self._make_processes, self._make_outbound, self._environment, outbox)
+        self.rooms = Rooms(self.core)
+        self._listen()
+        outbox.wake = self.tickers.add("outbox", outbox.step).wake
+        self._start_rooms()
+
+    def _chance(self) -> float:
+        return int.from_bytes(self.ids.bytes(4), "big") / 2**32
+
+    def _listen(self) -> None:
+        settings = self.settings
+        token = operator_token(settings)
+        tls = self._tls(settings)
+        hosts = (*settings.allowed_hosts, settings.base_url.partition("://")[2].partition("/")[0], settings.host, local.host_name(),
+                 f"{local.host_name()}.local", *local.local_addresses())
+        self.gates = Gates(self.clock, operator_token=token, hosts=hosts, trusted_proxies=settings.trusted_proxies, read_auth=settings.read_auth)
+        responses = Responses(lambda: self.loop.second, secure=tls is not None)
+        self.workers = Workers(self.log)
+        self.app = App(Router(self.routes), self.gates, self._dialects(), self.rooms, responses, self.log, self.ids, self.store.writer,
+                       self.loop.call_soon, self.workers)
+        try:
+            self.server = NodeServer((settings.host, settings.port), self.app, self.loop, self.core.signals, self.clock, self.log, tls=tls,
+                                     streams_max=settings.max_streams)
+        except OSError as fault:
+            raise Unusable(f"cannot listen on {settings.host} port {settings.port}: {fault.strerror or fault}; "
+                           "stop what uses it, or choose another with --port") from None
+        self.core.edge = self.server
+        self.core.bound = (settings.host, self.server.server_port)
+        self.core.base_url = settings.base_url or _base_url(settings.host, self.server.server_port, tls is not None)
+
+    def _tls(self, settings: Settings) -> Any:
+        if not (settings.tls_cert or settings.tls_self_signed):
+            return None
+        from ..http import tls
+        if settings.tls_cert:
+            pair = Path(settings.tls_cert), Path(settings.tls_key)
+        else:
+            from ..processes.program import run
+            pair = tls.self_signed(Path(settings.data_dir) / "tls", [local.host_name()], local.local_addresses(), run=run, clock=self.clock,
+                                   ids=self.ids)
+        return tls.server_wrap(tls.server_context(*pair))
+
+    def _dialects(self) -> list[Any]:
+        return [importlib.import_module(f"ocp_node.{surface}.dialect").DIALECT for surface in SURFACES]
+
+    def _start_rooms(self) -> None:
+        """Rooms with duties of their own are built now; all others when first asked."""
+        for surface in SURFACES:
+            module = importlib.import_module(f"ocp_node.{surface}.surface")
+            for auth, name in getattr(module, "GATES", {}).items():
+                self.gates.add(auth, lambda route, head, caller, name=name: self.rooms[name].admit(route, head, caller))
+            for name in getattr(module, "START", ()):
+                self.rooms[name]
+
+    def _make_processes(self) -> Any:
+        from ..processes.engine import Engine
+        return Engine(self.loop, self.clock, self.log, stop_grace_seconds=self.settings.stop_grace_seconds, environment=self._environment)
+
+    def _make_outbound(self) -> Any:
+        from ..http.outbound import Outbound
+        return Outbound(self.clock, self.log, user_agent="ocp", allow_loopback=self.settings.allow_loopback_peers)
+
+    # --- running
+
+    @property
+    def url(self) -> str:
+        """Where this node is reached on this machine."""
+        return _base_url(self.settings.host, self.server.server_port, self.server.tls is not None)
+
+    def run(self) -> None:
+        """Serve in this thread until `stop`."""
+        self.tickers.start()
+        self.loop.call_later(0.2, lambda: self.workers.submit(self._warm_up))
+        self.server.serve_forever()
+
+    def _warm_up(self) -> None:
+        """What the first requests would have to import is there; what lives as long as the process is out of the collector's way."""
+        for route in self.routes:
+            if self._closed:
+                return
+            if route.handler:
+                route.function()
+        gc.collect()
+        gc.freeze()
+
+    def stop(self) -> None:
+        """Requests on their way are finished, then `run` returns.  From any thread, and from a signal handler."""
+        self.server.drain(DRAIN_SECONDS)
+
+    def close(self) -> None:
+        """Tickers, children, workers, writer and sockets have ended, in this order; after `run` has returned.  Harmless when repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        self.tickers.stop()
+        processes = self.core.made("processes")
+        if processes is not None:
+            self._end_children(processes)
+        self.workers.close()
+        self.server.server_close()
+        outbound = self.core.made("outbound")
+        if outbound is not None:
+            outbound.close()
+        self.store.close()
+        self.loop.close()
+
+    def _end_children(self, processes: Any) -> None:
+        """Children are told to end; the loop serves their exits meanwhile, without a listener."""
+        if processes.totals().running:
+            processes.stop_all(self.settings.stop_grace_seconds)
+
+
+def _base_url(host: str, port: int, secure: bool) -> str:
+    """The advertised URL for a bind address: a concrete host as it is, loopback as loopback, a wildcard as this machine's first address."""
+    scheme = "https" if secure else "http"
+    if host in ("0.0.0.0", "::", ""):
+        host = next((address for address in local.local_addresses() if ":" not in address), "127.0.0.1")
+    elif is_loopback(host):
+        host = "127.0.0.1" if ":" not in host else "::1"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
