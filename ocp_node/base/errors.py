@@ -75,5 +75,9 @@ class Busy(Refusal):
         super().__init__("busy", f"{what} is busy", headers=(("Retry-After", str(retry_after_seconds)),))
 
 
+class NotStored(Exception):
+    """Changes could not be made durable (a full disk, a broken one): nothing of them is stored.  The cause says why."""
+
+
 class Unusable(Exception):
     """The node cannot start or go on: one line that says what is wrong and what to do.  Nothing was overwritten."""

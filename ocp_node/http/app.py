@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..base import limits
-from ..base.errors import Malformed, Refusal
+from ..base.errors import Malformed, NotStored, Refusal
 from ..base.ids import Ids
 from ..base.log import Log
 from ..base.records import Nothing, decode, decode_texts
@@ -32,7 +32,7 @@ Deliver = Callable[[Any], None]       # gets bytes to send, or a Wait, Events or
 class Exchange:
     """One request being answered."""
 
-    __slots__ = ("head", "raw_head", "route", "values", "caller", "dialect", "reply", "deliver", "connection", "reader")
+    __slots__ = ("head", "raw_head", "route", "values", "caller", "dialect", "reply", "deliver", "connection", "reader", "bytes_max")
 
     def __init__(self, head: Head | None, raw_head: bytes, dialect: Dialect) -> None:
         self.head = head
@@ -45,6 +45,7 @@ class Exchange:
         self.deliver: Deliver = _nowhere
         self.connection: Any = None
         self.reader: BodyReader | None = None
+        self.bytes_max: int | None = None         # of the body, where the surface has a bound of its own
 
     @property
     def lane(self) -> Lane:
@@ -52,6 +53,8 @@ class Exchange:
 
     @property
     def body_bytes_max(self) -> int:
+        if self.bytes_max is not None:
+            return self.bytes_max
         return self.route.body_bytes_max if self.route is not None else 0
 
     @property
@@ -93,7 +96,7 @@ class App:
         try:
             head, match = self._head(raw_head)
         except BadRequest as refused:
-            exchange = Exchange(None, raw_head, self._dialect("/"))
+            exchange = Exchange(None, raw_head, self._dialect(_target(raw_head)))
             exchange.reply = exchange.dialect.wire(refused.status, refused.reason)
             return exchange
         exchange = Exchange(head, raw_head, self._by_surface[match.route.surface] if isinstance(match, Match) else self._dialect(head.path))
@@ -135,15 +138,16 @@ class App:
         if dialect.origin_check:
             gates.check_origin(head)
         exchange.caller = gates.caller(address, secure, head)
-        self._framing(route, head, dialect)
+        dialect.admit(exchange, self._rooms)
+        self._framing(exchange, route, head, dialect)
         gates.admit(route, head, exchange.caller)
         if route.stability is Stability.PLANNED:
             raise Refusal("planned", "this endpoint is planned and not built yet")
 
-    def _framing(self, route: Route, head: Head, dialect: Dialect) -> None:
+    def _framing(self, exchange: Exchange, route: Route, head: Head, dialect: Dialect) -> None:
         if route.body and dialect.length_required and head.length is None and not head.chunked:
             raise Refusal("length_required", "Content-Length is required")
-        if (head.length or 0) > route.body_bytes_max:
+        if (head.length or 0) > exchange.body_bytes_max:
             raise Refusal("too_large", "request body too large")
         if head.has_body and dialect.json_only and route.body and not route.body_stream and not _is_json(head.headers.get("content-type")):
             raise Refusal("unsupported_media_type", "Content-Type must be application/json")
@@ -266,7 +270,7 @@ class App:
             return dialect.wire(fault.status, fault.reason)
         error_id = self._ids.hex(12)
         self._log.fault("request.fault", fault, error_id=error_id, route=route.id if route else "")
-        return dialect.fault(error_id)
+        return dialect.unstored(error_id) if isinstance(fault, NotStored) else dialect.fault(error_id)
 
     def _reply(self, exchange: Exchange, reply: Reply) -> None:
         route = exchange.route
@@ -334,6 +338,12 @@ def _holds_records(body: Any) -> bool:
     members = body.values() if isinstance(body, dict) else body[:1]
     return any(hasattr(member, "__dataclass_fields__") or (isinstance(member, list) and member and hasattr(member[0], "__dataclass_fields__"))
                for member in members)
+
+
+def _target(raw_head: bytes) -> str:
+    """Where a head that cannot be read was most likely meant for, so that it is refused in that surface's words."""
+    words = raw_head[:256].split(b" ", 2)
+    return words[1].decode("latin-1") if len(words) == 3 and words[1].startswith(b"/") else "/"
 
 
 def _folded(path: str) -> str:

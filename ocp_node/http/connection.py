@@ -232,12 +232,12 @@ class Connection:
             self.chunks, self.body = None, None
             if len(waiting) < (head.length or 0):
                 self.buffer = bytearray(waiting)
-                self._expect_by(limits.BODY_SECONDS)
+                self._expect_by(exchange.dialect.body_seconds or limits.BODY_SECONDS)
                 return
         if waiting or head.chunked:
             self._take_body(waiting)
         if self.state == BODY:
-            self._expect_by(limits.BODY_SECONDS)
+            self._expect_by(exchange.dialect.body_seconds or limits.BODY_SECONDS)
 
     def _take_body(self, data: bytes) -> None:
         exchange = self.exchange
@@ -380,6 +380,10 @@ class Connection:
     @property
     def closed(self) -> bool:
         return self.state != STREAM
+
+    @property
+    def waiting(self) -> int:
+        return len(self.out) if self.out is not None else 0
 
     def send(self, data: bytes) -> None:
         """The bytes of an event; a listener that lets too much wait is dropped."""

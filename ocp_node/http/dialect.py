@@ -11,6 +11,7 @@ from ..base.errors import Malformed, Refusal
 from ..contract.route import Reply, Route
 
 if TYPE_CHECKING:
+    from .app import Exchange
     from .wire import Head
 
 # The status of every refusal code of the node and the mesh; a route may differ in its `refusals`.
@@ -43,6 +44,11 @@ class Dialect:
     length_required = False                    # a route that reads a body refuses a request that declares none
     folds_slashes = True                       # `//a` is `/a`
     body_empty_is_object = True                # an absent body and `null` act as `{}`
+    body_seconds = 0.0                         # from a body's first byte to its last; 0 = the edge's own bound
+
+    def admit(self, exchange: Exchange, rooms: Mapping[str, Any]) -> None:
+        """What a surface settles by the head alone, before how its body is framed is looked at; raises `Refusal`.
+        May set `exchange.bytes_max`.  On the loop."""
 
     def encode(self, value: Any) -> bytes:
         """The bytes of a JSON answer."""
@@ -92,6 +98,10 @@ class Dialect:
     def fault(self, error_id: str) -> Reply:
         """Our fault: nothing of it is shown but the id under which it was logged."""
         return Reply({"error": "internal error", "code": "internal", "error_id": error_id}, 500)
+
+    def unstored(self, error_id: str) -> Reply:
+        """The change could not be made durable, and nothing of it is stored."""
+        return self.fault(error_id)
 
     def busy(self, what: str, seconds: int = 1) -> Reply:
         """A bounded pool or queue is full."""

@@ -41,6 +41,10 @@ class Sink(Protocol):
     @property
     def closed(self) -> bool: ...
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that the listener has not taken yet."""
+
     def send(self, data: bytes) -> None:
         """The bytes go out in order; a listener that does not keep up is dropped."""
 

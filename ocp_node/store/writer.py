@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from ..base.clock import Clock
-from ..base.errors import Busy
+from ..base.errors import Busy, NotStored
 from ..base.ids import Ids
 from ..base.log import Log
 from . import events, limits, outbox
@@ -30,10 +30,6 @@ from .events import Event, Feed
 
 T = TypeVar("T")
 Settle = Callable[[Any, BaseException | None], None]
-
-
-class NotStored(Exception):
-    """The whole group of changes failed (a full disk, a broken one): nothing of it is stored.  The cause says why."""
 
 
 class Effects:
@@ -261,8 +257,9 @@ class Writer:
             before = connection.total_changes
             connection.execute("BEGIN IMMEDIATE")
             settled = [self._attempt(connection, item) for item in group]
-            connection.execute("COMMIT")
-            changed = connection.total_changes != before or bool(effects.acts)
+            kept = any(raised is None for _, _, raised, _ in settled)
+            connection.execute("COMMIT" if kept else "ROLLBACK")       # refusals alone must not cost a flush
+            changed = kept and (connection.total_changes != before or bool(effects.acts))
             self.trouble = ""
         except BaseException as fault:       # the group failed as one: tell every caller
             settled = [(settle, None, _not_stored(fault), waiter) for _, settle, waiter in group]
