@@ -226,7 +226,8 @@ class Settings:
     def table(self) -> list[dict[str, Any]]:
         """Every setting with its value and origin, secrets hidden: `config show`."""
         return [{"name": row.name, "value": self.shown(row.name), "origin": self.origin(row.name), "surface": row.surface,
-                 "flag": row.flag, "variable": row.variable, "default": row.default_text(), "about": row.about} for row in SETTINGS]
+                 "flag": row.flag, "variable": row.variable, "default": row.default_text(), "about": row.about}
+                for row in SETTINGS]
 
 
 def of(data_dir: str | os.PathLike[str], **values: Any) -> Settings:

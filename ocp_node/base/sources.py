@@ -20,7 +20,7 @@ def load(argv: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """
     flags, rest = take_flags(argv)
     if rest:
-        raise WrongUse(_unknown_argument(rest[0]))
+        raise WrongUse(unknown_argument(rest[0]))
     return from_sources(flags, environ)
 
 
@@ -172,7 +172,8 @@ def nearest(word: str, words: Mapping[str, object], likeness: float) -> str:
     return next(iter(difflib.get_close_matches(word, list(words), 1, likeness)), "")
 
 
-def _unknown_argument(word: str) -> str:
+def unknown_argument(word: str) -> str:
+    """What to say of an argument that nothing understands."""
     if not word.startswith("-"):
         return f"{word[:60]!r} is not understood here; a verb comes first"
     name = word.lstrip("-").partition("=")[0].replace("-", "_")
