@@ -6,7 +6,7 @@ The documents that follow from these routes are made by `ocp_node.contract.snaps
 
 from ocp_node.appmesh.surface import ROUTES as APPMESH
 from ocp_node.contract.route import Route
-from ocp_node.directory.routes import ROUTES as DIRECTORY
+from ocp_node.directory.surface import ROUTES as DIRECTORY
 from ocp_node.mesh.surface import ROUTES as MESH
 from ocp_node.node.surface import ROUTES as NODE
 from ocp_node.oscp.surface import ROUTES as OSCP

@@ -75,7 +75,7 @@ def surface_page(surface: str) -> str:
     if named:
         lines += ["## Records", ""]
     for name in sorted(named):
-        lines += [f"### {name}", "", *described(named[name]), *fields(named[name])]
+        lines += [f"### Record {name}", "", *described(named[name]), *fields(named[name])]
     return "\n".join(lines)
 
 
@@ -110,7 +110,7 @@ def size(count: int) -> str:
 
 
 def linked(name: str) -> str:
-    return f"[`{name}`](#{name.replace('.', '').lower()})"
+    return f"[`{name}`](#record-{name.replace('.', '').lower()})"
 
 
 def fields(schema: Mapping[str, Any]) -> list[str]:

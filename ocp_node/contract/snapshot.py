@@ -114,13 +114,12 @@ def _word(schema: Mapping[str, Any]) -> str:
 
 
 def _response(route: Route, schemas: Mapping[str, Any]) -> Document:
-    """The published schema where our answer keeps its promise, else a schema of our own."""
+    """The published schema where our answer keeps its promise, with our fuller one beside it; else ours."""
     named, own = route.contract.get("response", ""), record_ref(route, route.reply)
     response: Document = {"type": "object", "schema_ref": named or own or "Object", "schema_available": True}
     if own and named:
-        response["record_ref"] = own
-        if named == "Object" or not conforms(schemas[own], schemas[named], schemas):
-            response |= {"schema_ref": own, "published_schema_ref": named}
+        kept = named != "Object" and conforms(schemas[own], schemas[named], schemas)
+        response |= {"record_ref": own} if kept else {"schema_ref": own, "published_schema_ref": named}
     return response
 
 

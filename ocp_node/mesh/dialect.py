@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..base import jsontext
 from ..base.errors import Malformed
 from ..contract.route import Reply, Route
 from ..http.dialect import Dialect
@@ -17,6 +18,13 @@ class MeshDialect(Dialect):
 
     surface = "mesh"
     prefixes = ("/mesh",)
+
+    def read(self, route: Route, raw: bytes) -> Any:
+        """A route with a published request schema measures also what is no object; all others want one."""
+        if not route.contract.get("request"):
+            return super().read(route, raw)
+        value = jsontext.parse(raw) if raw else None
+        return {} if value is None else value
 
     def check(self, route: Route, value: Any) -> None:
         """Routes with a published request schema are measured by it first: its issues are the protocol's own words."""

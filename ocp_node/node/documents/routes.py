@@ -1,9 +1,9 @@
 """What may be asked of the node's own documents."""
 
-from ...contract.route import Auth, Lane, Route, planned
+from ...contract.route import Auth, Lane, Route
 
-ROUTES = planned((
+ROUTES = (
     Route("node.documents.openapi", "GET", "/openapi.json",
           "Show every route of every surface as OpenAPI 3.1.",
-          Auth.PUBLIC, Lane.INLINE, "openapi"),
-))
+          Auth.PUBLIC, Lane.INLINE, "openapi", cached=True, static=True),
+)
