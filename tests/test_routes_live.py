@@ -79,7 +79,7 @@ def test_the_client_calls_a_running_node(node: TrialNode) -> None:
     client = Client(node.url + "/")
     shown = client.call("mesh.contract.show")
     assert shown.ok and shown.body["endpoint_count"] == 94 and shown.headers["content-type"] == "application/json"
-    assert client.call("directory.fetch", node_id="no such/node").status in (400, 404, 501)
+    assert client.call("mesh.jobs.show", job_id="no such/job").status in (404, 501)
 
 
 @pytest.mark.parametrize("route", named([route for route in ROUTES if route.auth in (Auth.OPERATOR, Auth.LOCAL_ADMIN)]))
