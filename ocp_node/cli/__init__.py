@@ -18,6 +18,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         return _run(verb, rest, environ)
     except WrongUse as fault:
         return _said(fault, outcome.USAGE)
+    except outcome.Unreachable as fault:
+        return _said(fault, outcome.UNREACHABLE)
     except Unusable as fault:
         return _said(fault, outcome.FAILED)
     except KeyboardInterrupt:

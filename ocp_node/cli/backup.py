@@ -14,8 +14,8 @@ from . import arguments, outcome, output
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """The new file's path is on standard output."""
-    parser = arguments.Parser("backup", description="Copies database, identity and settings into one file; the node may run.  The file holds "
-                              "private keys: keep it like a key.",
+    parser = arguments.Parser("backup", description="Copies database, identity and settings into one file; the node may run.  "
+                              "The file holds private keys: keep it like a key.",
                               examples=("backup", "backup /media/stick --blobs", "backup node.tar --data-dir ./state"))
     parser.add_argument("target", nargs="?", default=".", help="a folder, or the name of the new file (default: here)")
     parser.add_argument("--blobs", action="store_true", help="the bytes of artifacts too")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..base.settings import BY_NAME
 from ..base.setting import WrongUse
+from ..base.settings import BY_NAME
 from . import arguments, outcome, output
 
 
@@ -21,7 +21,9 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     names = {name.lstrip("-").replace("-", "_") for name in own.names}
     if unknown := names - BY_NAME.keys():
         raise WrongUse(f"there is no setting {min(unknown)}")
-    rows = [row for row in settings.table() if (not names or row["name"] in names) and not (own.given and row["origin"] == "default")]
+    rows = [row for row in settings.table() if not names or row["name"] in names]
+    if own.given:
+        rows = [row for row in rows if row["origin"] != "default"]
     if own.json:
         output.document({"settings": rows, "warnings": list(settings.warnings)})
     else:

@@ -40,8 +40,9 @@ def _openapi(base_url: str) -> dict[str, Any]:
     from server_contract import ROUTES
 
     from .. import VERSION
+    from ..contract.documents import TITLE
     from ..contract.openapi import openapi
-    return openapi(ROUTES, "One node, four protocols", VERSION, (base_url,) if base_url else ())
+    return openapi(ROUTES, TITLE, VERSION, (base_url,) if base_url else ())
 
 
 def _routes(as_json: bool) -> int:

@@ -39,7 +39,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         _fix(settings, environ)
     findings = list(examine(settings, environ, Clock()))
     if own.json:
-        output.document({"ok": all(finding.state != BAD for finding in findings), "checks": [finding._asdict() for finding in findings]})
+        output.document({"ok": all(finding.state != BAD for finding in findings),
+                         "checks": [finding._asdict() for finding in findings]})
     else:
         output.columns((finding.state, finding.check, finding.text) for finding in findings)
     return outcome.FAILED if any(finding.state == BAD for finding in findings) else outcome.OK
@@ -48,10 +49,18 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 def examine(settings: Settings, environ: Mapping[str, str], clock: Clock) -> Iterator[Finding]:
     """Every finding, in the order a start would meet them."""
     checks: Sequence[tuple[str, Callable[[], tuple[str, str]]]] = (
-        ("python", lambda: _python(environ)), ("settings", lambda: _settings(settings)), ("signatures", lambda: _signatures(settings)),
-        ("sqlite", _sqlite), ("data folder", lambda: _folder(Path(settings.data_dir))), ("database", lambda: _database(settings)),
-        ("disk", lambda: _disk(Path(settings.data_dir))), ("clock", lambda: _clock(settings, clock)), ("port", lambda: _port(settings)),
-        ("descriptors", _descriptors), ("operator token", lambda: _token(settings)), ("programs", lambda: _programs(settings, environ)),
+        ("python", lambda: _python(environ)),
+        ("settings", lambda: _settings(settings)),
+        ("signatures", lambda: _signatures(settings)),
+        ("sqlite", _sqlite),
+        ("data folder", lambda: _folder(Path(settings.data_dir))),
+        ("database", lambda: _database(settings)),
+        ("disk", lambda: _disk(Path(settings.data_dir))),
+        ("clock", lambda: _clock(settings, clock)),
+        ("port", lambda: _port(settings)),
+        ("descriptors", _descriptors),
+        ("operator token", lambda: _token(settings)),
+        ("programs", lambda: _programs(settings, environ)),
     )
     for name, look in checks:
         try:
@@ -74,7 +83,8 @@ def _python(environ: Mapping[str, str]) -> tuple[str, str]:
     text = f"{'.'.join(map(str, sys.version_info[:3]))} ({sys.executable})"
     if environ.get("PYTHONDONTWRITEBYTECODE"):
         return NOTE, text + "; PYTHONDONTWRITEBYTECODE is set, so every start compiles anew and is slow"
-    if not os.access(os.path.join(ROOT, "ocp_node"), os.W_OK) and not os.path.isdir(os.path.join(ROOT, "ocp_node", "__pycache__")):
+    package = os.path.join(ROOT, "ocp_node")
+    if not os.access(package, os.W_OK) and not os.path.isdir(os.path.join(package, "__pycache__")):
         return NOTE, text + f"; no byte code in {ROOT} and no right to write it: run python3 -m compileall there once"
     return GOOD, text
 
@@ -91,8 +101,8 @@ def _signatures(settings: Settings) -> tuple[str, str]:
         return BAD, f"neither PyNaCl nor libsodium is here; `ocp.py doctor --fix` installs PyNaCl, or run: {bootstrap.WAYS_OUT}"
     from ..crypto import keys
     seed = bytes(range(32))
-    public = keys.public_key(seed)
-    if not keys.verify(public, b"doctor", keys.sign(seed, b"doctor")) or keys.verify(public, b"tampered", keys.sign(seed, b"doctor")):
+    public, signature = keys.public_key(seed), keys.sign(seed, b"right")
+    if not keys.verify(public, b"right", signature) or keys.verify(public, b"wrong", signature):
         return BAD, f"{keys.backend_name()} is there but does not sign rightly"
     return GOOD, found or f"signatures by {keys.backend_name()}"
 
@@ -128,7 +138,9 @@ def _database(settings: Settings) -> tuple[str, str]:
         fault = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
     finally:
         reader.close()
-    return (GOOD, f"{path}, {path.stat().st_size // 1024} KiB") if fault == "ok" else (BAD, f"{path} is damaged: {fault}; restore a backup")
+    if fault != "ok":
+        return BAD, f"{path} is damaged: {fault}; restore a backup"
+    return GOOD, f"{path}, {path.stat().st_size // 1024} KiB"
 
 
 def _disk(path: Path) -> tuple[str, str]:

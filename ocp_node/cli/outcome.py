@@ -1,5 +1,7 @@
 """Exit codes of every verb."""
 
+from ..base.errors import Unusable
+
 OK = 0
 FAILED = 1
 USAGE = 2
@@ -7,6 +9,11 @@ PLANNED = 3
 UNREACHABLE = 4
 REFUSED = 5
 INTERRUPTED = 130
+
+
+class Unreachable(Unusable):
+    """No answer came from the node."""
+
 
 MEANINGS = {OK: "done", FAILED: "failed", USAGE: "wrong use or wrong setting", PLANNED: "not built yet",
             UNREACHABLE: "the node cannot be reached", REFUSED: "the node refused", INTERRUPTED: "interrupted"}

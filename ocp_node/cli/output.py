@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 
 def document(value: object) -> None:
-    """One JSON document on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """One JSON document on standard output; characters that a terminal would obey are escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    print("".join(letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1] for letter in text))
 
 
 def columns(rows: Iterable[Sequence[str]]) -> None:

@@ -41,7 +41,7 @@ def signatures(root: str, data: str, environ: Mapping[str, str]) -> None:
 
 
 def look(root: str, data: str, system: Callable[[], object] = sodium.SystemLibrary) -> str | None:
-    """What gives signatures, so that it can be loaded now: "" for an importable PyNaCl, else a line about it; None for nothing."""
+    """What gives signatures, and can be loaded now: "" for an importable PyNaCl, else a line about it; None for nothing."""
     if _importable():
         return ""
     vendor = os.path.join(root, "vendor")
@@ -88,7 +88,8 @@ def _make(data: str, environ: Mapping[str, str]) -> None:
     if os.path.realpath(sys.prefix) == os.path.realpath(private):
         raise Unusable(f"PyNaCl in {private} does not load; remove that folder, then run: {WAYS_OUT}")
     if environ.get("OCP_NO_BOOTSTRAP", "").strip().lower() in REFUSED:
-        raise Unusable(f"no signatures: neither PyNaCl nor libsodium is here, and OCP_NO_BOOTSTRAP forbids to install; run: {WAYS_OUT}")
+        raise Unusable("no signatures: neither PyNaCl nor libsodium is here, and OCP_NO_BOOTSTRAP forbids to install; "
+                       f"run: {WAYS_OUT}")
     try:
         os.makedirs(data, mode=0o700, exist_ok=True)
         lock = os.open(os.path.join(data, PRIVATE + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -130,8 +131,9 @@ def _steps(new: str, has: Callable[[str], bool] | None = None) -> Sequence[Seque
     if has("venv") and has("ensurepip"):
         return [[sys.executable, "-m", "venv", new], [_python(new), "-m", "pip", *options]]
     if has("venv") and has("pip"):
-        return [[sys.executable, "-m", "venv", "--without-pip", new], [sys.executable, "-m", "pip", "--python", _python(new), *options]]
-    raise Unusable("no signatures: neither PyNaCl nor libsodium is here, and this Python has neither ensurepip nor pip to install it; "
+        return [[sys.executable, "-m", "venv", "--without-pip", new],
+                [sys.executable, "-m", "pip", "--python", _python(new), *options]]
+    raise Unusable("no signatures: neither PyNaCl nor libsodium is here, and this Python has neither ensurepip nor pip; "
                    "run: apt install python3-nacl, or apt install python3-venv and start again, or pip install pynacl")
 
 
