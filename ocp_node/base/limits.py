@@ -42,3 +42,16 @@ WEBSOCKET_SILENCE_SECONDS = 90.0
 # --- failed log-ins, by address
 FAILURES_PER_MINUTE = 20
 FAILURE_ADDRESSES_MAX = 10_000
+
+# --- the outgoing client
+OUTBOUND_SECONDS_MIN = 0.1         # a whole call; below it even loopback fails by chance
+OUTBOUND_SECONDS_MAX = 30.0        # ... of a JSON call
+OUTBOUND_LONG_SECONDS_MAX = 3_600.0  # ... of a raw call: artifacts and run-and-wait
+OUTBOUND_ANSWER_BYTES_MAX = 4_194_304  # a JSON answer, where the caller names no bound of its own
+OUTBOUND_STREAM_BYTES_MAX = 1 << 40  # an event stream that stays open for months
+OUTBOUND_HEADER_LENGTH_MAX = 16_384  # characters of one header value of ours
+OUTBOUND_ADDRESSES_MAX = 4         # of one name, tried one after the other within the deadline
+OUTBOUND_IDLE_SECONDS = 15.0       # a kept connection; shorter than servers keep theirs
+OUTBOUND_IDLE_PER_PEER = 4
+OUTBOUND_IDLE_MAX = 64
+OUTBOUND_RECEIVE_BYTES = 262_144

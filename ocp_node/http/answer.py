@@ -23,7 +23,8 @@ class AnswerReader:
     `status` is 0 until the head is whole.  `keep`: the connection can carry another request.
     """
 
-    __slots__ = ("status", "headers", "done", "keep", "begun", "_bodyless", "_bytes_max", "_buffer", "_left", "_chunks", "_size", "_interim")
+    __slots__ = ("status", "headers", "done", "keep", "begun", "_bodyless", "_bytes_max", "_buffer", "_left", "_chunks", "_size",
+                 "_interim")
 
     def __init__(self, method: str, bytes_max: int) -> None:
         self.status = 0

@@ -34,16 +34,17 @@ class Target:
     @property
     def authority(self) -> str:
         """The value of `Host`: the port only where it is not the scheme's own."""
-        return self.place if self.port != _PORTS[self.scheme] else self._host
+        return self.place if self.port != _PORTS[self.scheme] else self.place.removesuffix(f":{self.port}")
 
     @property
     def place(self) -> str:
         """Host and port, for people."""
-        return f"{self._host}:{self.port}"
+        return place_of(self.host, self.port)
 
-    @property
-    def _host(self) -> str:
-        return f"[{self.host}]" if ":" in self.host else self.host
+
+def place_of(host: str, port: int) -> str:
+    """`host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def target_of(url: str) -> Target:
@@ -80,7 +81,7 @@ def _checked_host(host: str) -> tuple[str, bool]:
         if host.startswith("["):
             return str(ipaddress.IPv6Address(_without_zone(host[1:-1]))), True
         host = host.removesuffix(".")
-        if _NUMBER.fullmatch(host.rpartition(".")[2]):           # 2130706433, 0x7f.1, 127.1: the resolver would take each for an address
+        if _NUMBER.fullmatch(host.rpartition(".")[2]):           # 2130706433, 0x7f.1, 127.1: resolvers take them for addresses
             return str(ipaddress.IPv4Address(host)), True
     except ValueError:
         raise OutboundError("address_refused", "an address is written as 192.0.2.1 or [2001:db8::1]") from None
@@ -106,7 +107,7 @@ _ZERO = ipaddress.ip_network("0.0.0.0/8")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")                     # RFC 6052: the last four bytes are an IPv4 address
 _SHARED = ipaddress.ip_network("100.64.0.0/10")                   # RFC 6598, also used by overlay networks
 _NEVER = tuple(map(ipaddress.ip_network, (
-    "192.0.0.0/24", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10")))     # protocol assignments, dead tunnels, site-local
+    "192.0.0.0/24", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10")))     # assignments, dead tunnels, site-local
 
 
 def address_fault(address: str, allow_loopback: bool, allow_private: bool = True) -> str:
