@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .base.measures import Measures
+
 if TYPE_CHECKING:
     from .base.clock import Clock
     from .base.ids import Ids
@@ -47,6 +49,7 @@ class Core:
     environment: Mapping[str, str] = field(default_factory=dict)     # the process environment, as read by ocp.py
     outbox: Outbox | None = None            # deliveries after a commit: `core.outbox.on(kind, send)`
     edge: NodeServer | None = None          # the listening server, for measurements
+    measures: Measures = field(default_factory=Measures)
     base_url: str = ""          # where others reach this node; known once it listens
     bound: tuple[str, int] = ("127.0.0.1", 0)
     _made: dict[str, Any] = field(default_factory=dict)

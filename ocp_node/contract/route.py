@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from ..http.lanes import BodyReader
 
 
@@ -150,10 +148,10 @@ class Write:
     """One durable change, and what to answer once it is committed.
 
     `change(connection)` runs on the writer thread inside a savepoint of a group; a `Refusal` it raises undoes it alone.
-    `then(result)` runs on the loop after the commit and only words the answer.
+    `then(result)` runs on the loop after the commit and only words the answer, or names what the caller waits for next.
     """
-    change: Callable[[sqlite3.Connection], Any]
-    then: Callable[[Any], Reply]
+    change: Callable[[Any], Any]
+    then: Callable[[Any], Reply | Wait]
 
 
 @dataclass(frozen=True, slots=True)

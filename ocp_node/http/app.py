@@ -83,7 +83,7 @@ class App:
         self._ids = ids
         self._writer = writer
         self._call_soon = call_soon
-        self._workers = workers
+        self.workers = workers
         self._heads: dict[bytes, tuple[Head, Any]] = {}
         self._bound: dict[str, tuple[Callable[..., Any], Any, type, type]] = {}
         self.documents = documents.Documents(responses)
@@ -102,10 +102,8 @@ class App:
         exchange = Exchange(head, raw_head, self._by_surface[match.route.surface] if isinstance(match, Match) else self._dialect(head.path))
         try:
             self._admit(exchange, match, address, secure)
-        except Refusal as refusal:
-            exchange.reply = exchange.dialect.refusal(refusal, exchange.route, head)
-        except BadRequest as refused:
-            exchange.reply = exchange.dialect.wire(refused.status, refused.reason)
+        except Exception as fault:                        # the last line of defence of what the head alone settles
+            exchange.reply = self._answer_fault(exchange, fault)
         return exchange
 
     def _head(self, raw: bytes) -> tuple[Head, Any]:
@@ -160,7 +158,7 @@ class App:
             self._reply(exchange, exchange.reply or exchange.dialect.unmatched("", "", ()))
         elif exchange.lane is Lane.WORKER:
             try:
-                self._workers.submit(lambda: self._work(exchange, body))
+                self.workers.submit(lambda: self._work(exchange, body))
             except Refusal as busy:
                 self._reply(exchange, exchange.dialect.refusal(busy, exchange.route, exchange.head))
         else:
@@ -251,9 +249,9 @@ class App:
     def _committed(self, exchange: Exchange, write: Write, result: Any, fault: BaseException | None) -> None:
         try:
             answer = write.then(result) if fault is None else self._answer_fault(exchange, fault)
-        except Exception as broken:                       # `then` only words the answer; the change is committed
+        except Exception as broken:                       # the change is committed; `then` only says what follows
             answer = self._answer_fault(exchange, broken)
-        self._reply(exchange, answer)
+        self._settle(exchange, answer)
 
     def answer_refusal(self, exchange: Exchange, fault: BaseException) -> bytes:
         """The bytes that answer a failure of a stream's set-up or of a long poll's `ready`."""
@@ -284,7 +282,7 @@ class App:
 
     def _stored(self, exchange: Exchange, stored: documents.Document) -> None:
         assert exchange.head is not None
-        answer = self.documents.answer(stored, exchange.head, exchange.raw_head)
+        answer = self.documents.answer(stored, exchange.head, exchange.raw_head, exchange.route.id if exchange.route else "")
         self.count(exchange, answer.status)
         exchange.deliver(answer.bytes(self.responses.date()))
 
@@ -313,6 +311,13 @@ class App:
 
     def _body(self, exchange: Exchange, reply: Reply) -> bytes:
         return body_bytes(exchange.dialect, reply)
+
+    def totals(self) -> dict[tuple[str, int], int]:
+        """Answers so far by route id and status, those that were found again by their head included."""
+        made = dict(self.counts)
+        for key, hits in self.documents.hits().items():
+            made[key] = made.get(key, 0) + hits
+        return made
 
     def count(self, exchange: Exchange, status: int) -> None:
         """Requests by route id and status, for `/metrics`; an id is a bounded label, a path is not."""

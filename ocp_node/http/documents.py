@@ -7,6 +7,7 @@ head, checked by its version and the second of its Date header, so that a repeat
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from ..base import limits
 from ..contract.route import Headers, Reply, Route
@@ -31,9 +32,10 @@ class Document:
 class Answer:
     """A whole response but for its Date line."""
 
-    __slots__ = ("version", "status", "before", "after", "second", "whole", "hits")
+    __slots__ = ("version", "status", "before", "after", "second", "whole", "hits", "route_id")
 
     def __init__(self, version: int, status: int, before: bytes, after: bytes) -> None:
+        self.route_id = ""
         self.version = version
         self.status = status
         self.before = before
@@ -53,6 +55,7 @@ class Documents:
         self._responses = responses
         self._documents: dict[tuple[str, str], Document] = {}
         self.answers: dict[bytes, Answer] = {}
+        self._hits: dict[tuple[str, int], int] = {}      # of answers that made room for others
 
     def find(self, route: Route, head: Head, version: int) -> Document | None:
         """The stored document for this route and target, if it is still current."""
@@ -66,11 +69,25 @@ class Documents:
         self._documents[(route.id, head.target)] = document
         return document
 
-    def answer(self, document: Document, head: Head, raw_head: bytes) -> Answer:
+    def hits(self) -> dict[tuple[str, int], int]:
+        """How often answers were found again, by route id and status."""
+        for answer in list(self.answers.values()):
+            self._count(answer)
+        return dict(self._hits)
+
+    def _count(self, answer: Answer) -> None:
+        key, hits, answer.hits = (answer.route_id, answer.status), answer.hits, 0
+        if hits:
+            self._hits[key] = self._hits.get(key, 0) + hits
+
+    def answer(self, document: Document, head: Head, raw_head: bytes, route_id: str) -> Answer:
         """The response to this head: 304 when the caller has the document, compressed when it may be."""
         answer = self._made(document, head)
+        answer.route_id = route_id
         if len(raw_head) <= limits.ANSWER_HEAD_BYTES_MAX and head.keep and _impersonal(head):
-            _room(self.answers, limits.ANSWERS_MAX)
+            for gone in (*_room(self.answers, limits.ANSWERS_MAX), self.answers.get(raw_head)):
+                if gone is not None:
+                    self._count(gone)
             self.answers[raw_head] = answer
         return answer
 
@@ -121,7 +138,6 @@ def _has(if_none_match: str, etag: str) -> bool:
     return etag in tags or "*" in tags
 
 
-def _room(kept: dict, count_max: int) -> None:   # type: ignore[type-arg]
-    if len(kept) >= count_max:
-        for key in list(kept)[: count_max // 8]:
-            del kept[key]
+def _room(kept: dict[Any, Any], count_max: int) -> list[Any]:
+    """There is room for one more; gives what had to go, the oldest."""
+    return [kept.pop(key) for key in list(kept)[: count_max // 8]] if len(kept) >= count_max else []

@@ -157,6 +157,8 @@ class Gates:
             self._operator(route, head, caller)
         elif auth in self._surfaces:
             self._surfaces[auth](route, head, caller)
+        elif auth is Auth.APPMESH or auth is Auth.OSCP:
+            raise Refusal("unauthorized", "nobody can log in here")     # the surface that proves this credential is not running
         elif auth is Auth.PUBLIC and self._read_token and route.surface == "mesh" and not _always_open(route.path):
             if not caller.operator:
                 self._operator(route, head, caller)
