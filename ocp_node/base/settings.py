@@ -25,6 +25,10 @@ def _base_url(value: str) -> str:
     return ""
 
 
+def _base_urls(words: tuple[str, ...]) -> str:
+    return next((f"{word[:60]!r}: {fault}" for word in words if (fault := _base_url(word))), "")
+
+
 def _addresses(words: tuple[str, ...]) -> str:
     import ipaddress
     for word in words:
@@ -150,6 +154,30 @@ SETTINGS: tuple[Setting, ...] = (
         Setting("directory_hold_seconds", "float", 604_800.0, "longest time an artifact is served", minimum=0),
         Setting("directory_capabilities_per_node", "int", 64, "active capability registrations of one node",
                 minimum=0),
+        Setting("directory_equal_identical", "choice", "conflict", "answer to a copy of what is stored", choices=("conflict", "ok")),
+        Setting("directory_unknown_cursor", "choice", "reset", "answer to a cursor of another directory",
+                choices=("reset", "gone")),
+        Setting("directory_blocked_nodes", "words", (), "`node:did:key:` ids that are not taken"),
+        Setting("directory_federations", "words", (), "the only federation ids that are taken; none = any"),
+        Setting("directory_upstreams", "words", (), "directories that this one mirrors", check=_base_urls),
+        Setting("directory_mirror_seconds", "float", 45.0, "seconds between two looks at a mirrored directory",
+                minimum=1, maximum=86_400),
+        Setting("directory_publish_to", "words", (), "directories at which this node publishes its own advertisement",
+                check=_base_urls),
+        Setting("directory_read_from", "words", (), "directories read for nodes to meet", check=_base_urls,
+                shown="those it publishes to"),
+        Setting("directory_read_seconds", "float", 60.0, "seconds between two looks at them", minimum=1, maximum=86_400),
+        Setting("directory_endpoint", "text", "", "wss URL in this node's own advertisement", pattern="wss://[!-~]{1,2048}",
+                shown="from the base URL, when it is https"),
+        Setting("directory_federation_id", "text", "", "federation id in this node's own advertisement", pattern="[!-~]{0,256}"),
+        Setting("directory_lifetime_seconds", "float", 1800.0, "life of this node's own advertisement; renewed after a third",
+                minimum=30, maximum=604_800),
+        Setting("directory_lan", "choice", "auto",
+                "find nodes on the local network with Avahi; auto = when it runs and this node listens beyond loopback",
+                choices=("auto", "on", "off")),
+        Setting("directory_issuers", "words", (), "`participant:did:key:` ids whose revocations and delegations are taken; none = any"),
+        Setting("directory_federation_root", "path", "", "file of the federation root that makes endorsements official"),
+        Setting("directory_attest", "bool", True, "sign answers for readers who ask for it"),
     ),
     # --- App Mesh
     *_of("appmesh",

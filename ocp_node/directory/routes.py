@@ -1,15 +1,15 @@
 """What may be asked under `/adv`: the seed directory."""
 
-from ..contract.route import Auth, Lane, Route, planned
+from ..contract.route import Auth, Lane, Route
 
-ROUTES = planned((
+ROUTES = (
     Route("directory.publish", "PUT", "/adv/{node_id}",
           "Publish or replace a node's signed advertisement.",
-          Auth.SIGNED, Lane.WORKER, "publish", body_raw=True),
+          Auth.SIGNED, Lane.WORKER, "publish", body="Advertisement", reply="Stored", body_raw=True),
     Route("directory.fetch", "GET", "/adv/{node_id}",
-          "Fetch a node's advertisement, byte for byte as it was published.",
-          Auth.PUBLIC, Lane.INLINE, "fetch"),
+          "Fetch a node's advertisement, value for value as it was published.",
+          Auth.PUBLIC, Lane.INLINE, "fetch", reply="Advertisement"),
     Route("directory.feed", "GET", "/adv",
-          "Follow the advertisements stored after a cursor.",
-          Auth.PUBLIC, Lane.INLINE, "feed"),
-))
+          "Follow the advertisements stored after a cursor, as pages, as a long poll (`wait`) or as server-sent events.",
+          Auth.PUBLIC, Lane.STREAM, "feed", reply="Batch"),
+)

@@ -1,5 +1,5 @@
-"""The routes of the seed directory, and its rooms that have duties from the start."""
+"""The routes of every room of the directory surface."""
 
-from .routes import ROUTES as ROUTES
+from .routes import ROUTES as ADVERTISEMENTS
 
-START: tuple[str, ...] = ()
+ROUTES = (*ADVERTISEMENTS,)
