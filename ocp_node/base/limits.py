@@ -55,3 +55,16 @@ OUTBOUND_IDLE_SECONDS = 15.0       # a kept connection; shorter than servers kee
 OUTBOUND_IDLE_PER_PEER = 4
 OUTBOUND_IDLE_MAX = 64
 OUTBOUND_RECEIVE_BYTES = 262_144
+
+# --- what is signed, and secrets
+SIGNED_SKEW_SECONDS = 300          # between two nodes' clocks; OCP 0.1 refuses more
+SIGNED_ID_LENGTH_MAX = 128         # characters of a node id and of a nonce in a signed request
+REQUEST_ID_LENGTH_MAX = 200
+TIMESTAMP_LENGTH_MAX = 64          # ISO-8601 with fraction and offset has 32
+DISPLAY_NAME_LENGTH_MAX = 200
+GRANT_LIFETIME_SECONDS_MAX = 86_400  # a capability grant; a day, so that a lost one heals by itself
+GRANT_USES_MAX = 1_000_000
+GRANT_HEADER_LENGTH_MAX = 8_192    # characters of the grant or its proof as shown in a header
+TOKEN_LENGTH_MAX = 8_192           # a JSON web token; ours have 300 characters
+TOKEN_LEEWAY_SECONDS = 60          # around the times in a token
+PRIVATE_FILE_BYTES_MAX = 65_536    # an identity has 400 bytes, a key 32

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..base import limits
 from ..base.clock import instant_seconds
 from ..base.errors import Refusal
 from ..base.records import record
@@ -34,11 +35,6 @@ PROTOCOL_RELEASE = "0.1"
 PROTOCOL_VERSION = "sovereign-mesh/v1"
 IMPLEMENTATION = "Sovereign Mesh"
 HANDSHAKE_ROUTE = "/mesh/handshake"
-SKEW_SECONDS_MAX = 300
-NODE_ID_LENGTH_MAX = 128
-NONCE_LENGTH_MAX = 128
-REQUEST_ID_LENGTH_MAX = 200
-TIMESTAMP_LENGTH_MAX = 64
 BLOCKED = "blocked"
 
 _SIGNED_MEMBERS = ("node_id", "timestamp", "nonce", "request_id", "protocol_version")
@@ -99,12 +95,12 @@ def check_shape(envelope: Mapping[str, Any], now_seconds: float, *, handshake: b
         raise Refusal("invalid_request", "peer_card is required for handshake")
     if not isinstance(request, Mapping) or not request:
         raise Refusal("invalid_request", "request metadata is required")
-    node_id = _text(request, "node_id", NODE_ID_LENGTH_MAX)
+    node_id = _text(request, "node_id", limits.SIGNED_ID_LENGTH_MAX)
     _check_protocol(request)
     signed_at = _instant(request)
-    nonce = _text(request, "nonce", NONCE_LENGTH_MAX)
-    request_id = _text(request, "request_id", REQUEST_ID_LENGTH_MAX)
-    if abs(signed_at - int(now_seconds)) > SKEW_SECONDS_MAX:        # the wire has whole seconds, so both sides do
+    nonce = _text(request, "nonce", limits.SIGNED_ID_LENGTH_MAX)
+    request_id = _text(request, "request_id", limits.REQUEST_ID_LENGTH_MAX)
+    if abs(signed_at - int(now_seconds)) > limits.SIGNED_SKEW_SECONDS:     # the wire has whole seconds, so both sides do
         raise Refusal("stale_timestamp", "stale or future timestamp")
     if not _blank_or_text(request, "signature"):
         raise Refusal("signature_required", "signature is required")
@@ -208,7 +204,7 @@ def _instant(request: Mapping[str, Any]) -> float:
     if not text:
         raise Refusal("invalid_request", "timestamp is required")
     try:
-        if len(text) <= TIMESTAMP_LENGTH_MAX:
+        if len(text) <= limits.TIMESTAMP_LENGTH_MAX:
             return instant_seconds(text)
     except (ValueError, OverflowError):
         pass

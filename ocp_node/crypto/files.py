@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base import limits
 from ..base.errors import Unusable
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
-BYTES_MAX = 65_536          # an identity has 400 bytes, a key 32
 _OTHERS = 0o077
 
 
@@ -50,7 +50,7 @@ def read(path: Path, *, refuse_shared: bool = False) -> bytes | None:
         raise _unusable("read", path, fault) from None
     finally:
         os.close(descriptor)
-    if len(raw) > BYTES_MAX:
+    if len(raw) > limits.PRIVATE_FILE_BYTES_MAX:
         raise Unusable(f"{path} is too large to be what its name says; move it away or restore it from a backup")
     return raw
 
@@ -67,8 +67,8 @@ def _protect(path: Path, descriptor: int, refuse_shared: bool) -> None:
 
 def _read_all(descriptor: int) -> bytes:
     raw = b""
-    while len(raw) <= BYTES_MAX:
-        part = os.read(descriptor, BYTES_MAX + 1 - len(raw))
+    while len(raw) <= limits.PRIVATE_FILE_BYTES_MAX:
+        part = os.read(descriptor, limits.PRIVATE_FILE_BYTES_MAX + 1 - len(raw))
         if not part:
             break
         raw += part

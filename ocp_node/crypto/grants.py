@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..base import jsontext
+from ..base import jsontext, limits
 from ..base.clock import instant_seconds, instant_text
 from ..base.errors import Malformed, Refusal
 from ..base.records import record
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 GRANT_HEADER = "X-OCP-Capability-Grant"
 PROOF_HEADER = "X-OCP-Grant-Proof"
 READ = "artifact.read"
-LIFETIME_SECONDS_MAX = 86_400
-SKEW_SECONDS_MAX = 300
-HEADER_LENGTH_MAX = 8_192
-NONCE_LENGTH_MAX = 128
-USES_MAX = 1_000_000
 REQUIRED = ("grant_id", "issuer_peer_id", "subject_peer_id", "audience_peer_id", "scope", "issued_at", "expires_at",
             "signature_scheme", "signature")
 _SHOWN = ("grant_id", "issuer_peer_id", "subject_peer_id", "audience_peer_id", "scope", "expires_at")
@@ -86,8 +81,8 @@ def issue(identity: Identity, grant_id: str, subject_peer_id: str, scope: Mappin
 
     `Refusal("invalid_request")` for a lifetime, scope or action that this node does not enforce.
     """
-    if not 1 <= lifetime_seconds <= LIFETIME_SECONDS_MAX:
-        raise Refusal("invalid_request", f"expires_in_seconds must be between 1 and {LIFETIME_SECONDS_MAX}")
+    if not 1 <= lifetime_seconds <= limits.GRANT_LIFETIME_SECONDS_MAX:
+        raise Refusal("invalid_request", f"expires_in_seconds must be between 1 and {limits.GRANT_LIFETIME_SECONDS_MAX}")
     if not subject_peer_id:
         raise Refusal("invalid_request", "subject_peer_id is required")
     parties = {"issuer_peer_id": identity.node_id, "subject_peer_id": subject_peer_id, "audience_peer_id": identity.node_id}
@@ -111,7 +106,7 @@ def _scope_reason(scope: Mapping[str, Any]) -> str:
     if any(not isinstance(scope.get(name, ""), str) for name in _SCOPE_TEXTS):
         return "scope members must be texts"
     if _uses_max(scope) < 1:
-        return f"scope max_uses must be an integer between 1 and {USES_MAX}"
+        return f"scope max_uses must be an integer between 1 and {limits.GRANT_USES_MAX}"
     if scope.get("constraints"):
         return "scope constraints are not supported"
     return ""
@@ -119,7 +114,7 @@ def _scope_reason(scope: Mapping[str, Any]) -> str:
 
 def _uses_max(scope: Mapping[str, Any]) -> int:
     uses = scope.get("max_uses", 1)
-    return uses if type(uses) is int and 1 <= uses <= USES_MAX else 0
+    return uses if type(uses) is int and 1 <= uses <= limits.GRANT_USES_MAX else 0
 
 
 def validate(grant: Mapping[str, Any], now_seconds: float) -> dict[str, Any]:
@@ -188,7 +183,7 @@ def read(headers: Mapping[str, str]) -> Presented | None:
 
 def _decoded(text: str, what: str) -> Mapping[str, Any]:
     try:
-        value = jsontext.parse(base64url.decode(text)) if len(text) <= HEADER_LENGTH_MAX else None
+        value = jsontext.parse(base64url.decode(text)) if len(text) <= limits.GRANT_HEADER_LENGTH_MAX else None
     except (ValueError, Malformed):
         value = None
     if not isinstance(value, dict):
@@ -225,9 +220,9 @@ def _lifetime_reason(grant: Mapping[str, Any], now_seconds: float) -> str:
         issued, expires = _instant(grant["issued_at"]), _instant(grant["expires_at"])
     except ValueError:
         return "issued_at must be an ISO-8601 timestamp"
-    if issued > now_seconds + SKEW_SECONDS_MAX:
+    if issued > now_seconds + limits.SIGNED_SKEW_SECONDS:
         return "issued in the future"
-    return "lifetime is longer than a day" if expires - issued > LIFETIME_SECONDS_MAX else ""
+    return "lifetime is longer than a day" if expires - issued > limits.GRANT_LIFETIME_SECONDS_MAX else ""
 
 
 def _signed_by(key_hex: str, document: Mapping[str, Any]) -> bool:
@@ -257,12 +252,12 @@ def _proof_reason(presented: Presented, asked: Asked, subject_key_hex: str, now_
     wanted = (presented.grant["grant_id"], asked.method, asked.path)
     if (proof.get("grant_id"), proof.get("method"), proof.get("path")) != wanted:
         return "proof is for another request"
-    if not presented.nonce or len(presented.nonce) > NONCE_LENGTH_MAX:
+    if not presented.nonce or len(presented.nonce) > limits.SIGNED_ID_LENGTH_MAX:
         return "proof nonce is missing or too long"
     if not keys.verify_hex(subject_key_hex, canonical.mesh({name: proof.get(name) for name in _PROVEN}), proof.get("signature")):
         return "proof signature verification failed"
     try:
-        fresh = abs(_instant(proof["timestamp"]) - int(now_seconds)) <= SKEW_SECONDS_MAX
+        fresh = abs(_instant(proof["timestamp"]) - int(now_seconds)) <= limits.SIGNED_SKEW_SECONDS
     except (ValueError, KeyError):
         fresh = False
     return "" if fresh else "proof has a stale or future timestamp"
@@ -279,7 +274,7 @@ def spent(presented: Presented, uses: int, *, revoked: bool, nonce_used: bool) -
 
 def _instant(value: object) -> float:
     """Seconds since 1970; a time without a zone is UTC.  ValueError when it is no time."""
-    if not isinstance(value, str) or len(value) > 64:
+    if not isinstance(value, str) or len(value) > limits.TIMESTAMP_LENGTH_MAX:
         raise ValueError("not a time")
     try:
         return instant_seconds(value.strip())

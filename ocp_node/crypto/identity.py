@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base import jsontext
+from ..base import jsontext, limits
 from ..base.errors import Malformed, Unusable
 from . import documents, files, keys, node_did
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ..base.ids import Ids
 
 FILE = "identity.json"
-DISPLAY_NAME_LENGTH_MAX = 200
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
 _NODE_ID_RULE = "1 to 128 of A-Z a-z 0-9 . _ : - and a letter or digit first"
 _NOT_IN_NODE_ID = re.compile(r"[^A-Za-z0-9._-]+")
@@ -113,8 +112,8 @@ def succession(directory: Path) -> dict[str, Any] | None:
 def _check_given(node_id: str, display_name: str) -> None:
     if node_id and not is_node_id(node_id):
         raise Unusable(f"node id {node_id[:200]!r} is not allowed: {_NODE_ID_RULE}")
-    if len(display_name) > DISPLAY_NAME_LENGTH_MAX or not display_name.isprintable():
-        raise Unusable(f"display name is not allowed: one line of at most {DISPLAY_NAME_LENGTH_MAX} characters")
+    if len(display_name) > limits.DISPLAY_NAME_LENGTH_MAX or not display_name.isprintable():
+        raise Unusable(f"display name is not allowed: one line of at most {limits.DISPLAY_NAME_LENGTH_MAX} characters")
 
 
 def _node_id_of(host_name: str, ids: Ids) -> str:

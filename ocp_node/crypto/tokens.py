@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..base import jsontext
+from ..base import jsontext, limits
 from ..base.errors import Malformed, Refusal
 from . import base64url
 from .compare import same
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..base.ids import Ids
 
 ALGORITHM = "HS256"
-LEEWAY_SECONDS = 60
-TOKEN_LENGTH_MAX = 8_192
 _HEADER = base64url.encode(jsontext.compact({"alg": ALGORITHM}))
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH = 11
@@ -37,7 +35,7 @@ def verify(token: str, secret: bytes, *, issuer: str, audience: str, now_seconds
     `Refusal("unauthorized")` with App Mesh's text otherwise; the signature is judged before any claim is read.
     """
     parts = token.split(".")
-    if len(parts) != 3 or len(token) > TOKEN_LENGTH_MAX or not token.isascii():
+    if len(parts) != 3 or len(token) > limits.TOKEN_LENGTH_MAX or not token.isascii():
         raise _refused("invalid token supplied")
     head = _part(parts[0])
     if head.get("alg") != ALGORITHM or "crit" in head:
@@ -68,9 +66,9 @@ def _part(text: str) -> dict[str, Any]:
 
 
 def _check_claims(claims: Mapping[str, Any], issuer: str, audience: str, now_seconds: float) -> None:
-    if _seconds(claims, "exp", 0) + LEEWAY_SECONDS < now_seconds:
+    if _seconds(claims, "exp", 0) + limits.TOKEN_LEEWAY_SECONDS < now_seconds:
         raise _refused("Authentication failed: token expired")
-    if max(_seconds(claims, "iat", 0), _seconds(claims, "nbf", 0)) - LEEWAY_SECONDS > now_seconds:
+    if max(_seconds(claims, "iat", 0), _seconds(claims, "nbf", 0)) - limits.TOKEN_LEEWAY_SECONDS > now_seconds:
         raise _refused("Authentication failed: token is not valid yet")
     if claims.get("iss") != issuer:
         raise _refused("Authentication failed: token doesn't contain the required issuer")

@@ -135,6 +135,12 @@ def test_members_are_bounded_and_texts(member, value, text):
     assert refused(lambda: envelopes.check_shape(envelope, NOW)) == ("invalid_request", text)
 
 
+def test_members_of_just_the_longest_length_are_taken():
+    envelope = fresh()
+    envelope["request"] |= {"node_id": "n" * 128, "nonce": "n" * 128, "request_id": "r" * 200}
+    assert envelopes.check_shape(envelope, NOW).request_id == "r" * 200
+
+
 @pytest.mark.parametrize("envelope",
                          [{}, {"request": None, "body": {}}, {"request": [], "body": {}}, {"body": []},
                           {"request": {"node_id": "a"}}])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ocp_node.base import limits
 from ocp_node.base.errors import Unusable
 from ocp_node.base.ids import Ids
 from ocp_node.crypto import files
@@ -99,11 +100,11 @@ def test_a_pipe_or_a_directory_in_its_place_is_refused_at_once(tmp_path: Path):
 
 
 def test_a_huge_file_is_not_read_in(tmp_path: Path):
-    (tmp_path / "a").write_bytes(bytes(files.BYTES_MAX + 1))
+    (tmp_path / "a").write_bytes(bytes(limits.PRIVATE_FILE_BYTES_MAX + 1))
     with pytest.raises(Unusable):
         files.read(tmp_path / "a")
-    (tmp_path / "b").write_bytes(bytes(files.BYTES_MAX))
-    assert len(files.read(tmp_path / "b") or b"") == files.BYTES_MAX
+    (tmp_path / "b").write_bytes(bytes(limits.PRIVATE_FILE_BYTES_MAX))
+    assert len(files.read(tmp_path / "b") or b"") == limits.PRIVATE_FILE_BYTES_MAX
 
 
 def test_a_directory_is_made_and_taken_back_from_others(tmp_path: Path):
