@@ -110,9 +110,20 @@ def _encodable(text: str) -> bool:
     return True
 
 
-_compact: Callable[[Json], str] = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-_sorted: Callable[[Json], str] = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, sort_keys=True, allow_nan=False).encode
-_ascii: Callable[[Json], str] = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+def _encoder(ascii_only: bool, sort: bool) -> Callable[[Json], str]:
+    """A function that writes JSON without blanks.  The encoder in C is made once; the standard one makes it anew for every value."""
+    made = json.JSONEncoder(separators=(",", ":"), ensure_ascii=ascii_only, sort_keys=sort, allow_nan=False)
+    make = json.encoder.c_make_encoder
+    if make is None:
+        return made.encode
+    text = json.encoder.encode_basestring_ascii if ascii_only else json.encoder.encode_basestring
+    pieces = make(None, made.default, text, None, ":", ",", sort, False, False)
+    return lambda value: "".join(pieces(value, 0))
+
+
+_compact = _encoder(False, False)
+_sorted = _encoder(False, True)
+_ascii = _encoder(True, False)
 
 
 def compact(value: Json) -> bytes:

@@ -81,7 +81,7 @@ class App:
         self.responses = responses
         self._log = log
         self._ids = ids
-        self._writer = writer
+        self.writer = writer
         self._call_soon = call_soon
         self.workers = workers
         self._heads: dict[bytes, tuple[Head, Any]] = {}
@@ -198,7 +198,7 @@ class App:
                 raw = b"".join(exchange.reader)
             answer = self._handle(exchange, raw)
             if isinstance(answer, Write):
-                answer = answer.then(self._writer.run(answer.change))
+                answer = answer.then(self.writer.run(answer.change))
         except Exception as fault:                        # the last line of defence of the long lane
             answer = self._answer_fault(exchange, fault)
         self.count(exchange, answer.status)
@@ -238,7 +238,7 @@ class App:
             self._reply(exchange, answer)
         elif isinstance(answer, Write):
             try:
-                self._writer.submit(answer.change, lambda result, fault: self._committed(exchange, answer, result, fault))
+                self.writer.submit(answer.change, lambda result, fault: self._committed(exchange, answer, result, fault))
             except Refusal as busy:
                 self._reply(exchange, exchange.dialect.refusal(busy, exchange.route, exchange.head))
         elif isinstance(answer, (Wait, Events, WebSocket)):
@@ -290,7 +290,7 @@ class App:
         return route.auth is Auth.PUBLIC and self.gates.answers_all_alike(route)
 
     def _version(self, route: Route) -> int:
-        return -1 if route.static else self._writer.commits
+        return -1 if route.static else self.writer.commits
 
     def render(self, exchange: Exchange, reply: Reply) -> bytes:
         """The bytes of an answer that did not come from a handler's return."""
@@ -299,11 +299,6 @@ class App:
     def dialect_of(self, exchange: Exchange | None) -> Dialect:
         """The dialect in which to refuse what follows on a connection."""
         return exchange.dialect if exchange is not None else self._dialect("/")
-
-    @property
-    def version(self) -> int:
-        """What stored documents are keyed by: it grows with every commit."""
-        return self._writer.commits
 
     def _rendered(self, exchange: Exchange, reply: Reply) -> bytes:
         self.count(exchange, reply.status)

@@ -85,10 +85,11 @@ class Documents:
         answer = self._made(document, head)
         answer.route_id = route_id
         if len(raw_head) <= limits.ANSWER_HEAD_BYTES_MAX and head.keep and _impersonal(head):
-            for gone in (*_room(self.answers, limits.ANSWERS_MAX), self.answers.get(raw_head)):
+            received = raw_head + b"\r\n\r\n"        # as it comes from the socket
+            for gone in (*_room(self.answers, limits.ANSWERS_MAX), self.answers.get(received)):
                 if gone is not None:
                     self._count(gone)
-            self.answers[raw_head] = answer
+            self.answers[received] = answer
         return answer
 
     def _made(self, document: Document, head: Head) -> Answer:

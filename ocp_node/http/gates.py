@@ -11,9 +11,8 @@ from ..base import limits
 from ..base.clock import Clock
 from ..base.errors import Refusal
 from ..contract.route import Auth, Caller, Route
-from .wire import Head
+from .wire import Head, host_name
 
-FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host", "via")
 TOKEN_HEADERS = ("x-ocp-operator-token", "x-ocp-control-token", "authorization")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1", "ip6-localhost"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -31,14 +30,6 @@ def is_loopback(address: str) -> bool:
         return False
     mapped = getattr(parsed, "ipv4_mapped", None)
     return bool((mapped or parsed).is_loopback)
-
-
-def host_name(host: str) -> str:
-    """The name or address of a `Host` value, lower-case, without port and brackets."""
-    host = host.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0] if host.count(":") <= 1 else host
 
 
 class Failures:
@@ -90,7 +81,7 @@ class Gates:
     def caller(self, address: str, secure: bool, head: Head) -> Caller:
         """Who is at the other end, as far as the connection and the head tell."""
         headers = head.headers
-        forwarded = any(name in headers for name in FORWARDING)
+        forwarded = head.forwarded
         if forwarded and address in self._proxies:
             address = self._hop(headers.get("x-forwarded-for", ""), address)
             forwarded = False
@@ -111,7 +102,7 @@ class Gates:
         return address
 
     def _honest(self, head: Head) -> bool:
-        return host_name(head.headers.get("host", "")) in LOOPBACK_NAMES and self._own_origin(head)
+        return head.host in LOOPBACK_NAMES and self._own_origin(head)
 
     def _presented(self, headers: Mapping[str, str]) -> str:
         """`none`, `right` or `wrong`: only the first token header that is not empty counts."""
@@ -126,8 +117,7 @@ class Gates:
 
     def check_host(self, head: Head) -> None:
         """Refusal when the request is addressed to a name that is not ours: DNS rebinding ends here."""
-        name = host_name(head.headers.get("host", ""))
-        if name and name not in self._hosts:
+        if head.host and head.host not in self._hosts:
             raise Refusal("host_not_allowed", "host not allowed")
 
     def check_origin(self, head: Head) -> None:

@@ -148,7 +148,10 @@ class EdgeLoop:
             self._sleeping = False
             self._turn_times()
             for key, mask in happened:
-                self._guard(key.data, mask)
+                try:
+                    key.data.ready(mask)
+                except Exception as fault:    # one broken connection must not end the loop that serves all others
+                    self._broken(key.data, fault)
             if self._soon:
                 self._run_soon()
             if self._deadlines and self._deadlines[0].due <= self.now:
@@ -170,14 +173,11 @@ class EdgeLoop:
             heapq.heappop(self._deadlines)
         return max(0.0, self._deadlines[0].due - self._clock.monotonic()) if self._deadlines else None
 
-    def _guard(self, ready: Any, mask: int) -> None:
-        try:
-            ready.ready(mask)
-        except Exception as fault:            # one broken connection must not end the loop that serves all others
-            self._log.fault("loop.fault", fault)
-            abandon = getattr(ready, "abandon", None)
-            if abandon:
-                abandon()
+    def _broken(self, ready: Any, fault: Exception) -> None:
+        self._log.fault("loop.fault", fault)
+        abandon = getattr(ready, "abandon", None)
+        if abandon:
+            abandon()
 
     def _run_soon(self) -> None:
         for _ in range(len(self._soon)):      # what these add waits for the next turn

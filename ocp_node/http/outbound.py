@@ -80,7 +80,7 @@ class Outbound:
         target = target_of(url)
         call = self._call(method, target, headers, body, json, body_file, body_length)
         deadline = Deadline(self._clock, _clamped(timeout, limits.OUTBOUND_LONG_SECONDS_MAX))
-        keys = self._keys(target, allow_loopback, allow_private, _trust(pin_sha256, insecure), deadline)
+        keys = self._keys(target, allow_loopback, allow_private, _trust(pin_sha256, insecure))
         content: list[bytes] = []
         try:
             link, reader = self._perform(call, keys, bytes_max, content, stream_to, deadline, connect_timeout)
@@ -110,7 +110,7 @@ class Outbound:
         target = target_of(url)
         call = self._call("GET", target, headers, None, None, None, 0)
         deadline = Deadline(self._clock, _clamped(timeout, limits.OUTBOUND_SECONDS_MAX))
-        keys = self._keys(target, allow_loopback, allow_private, _trust(pin_sha256, insecure), deadline)
+        keys = self._keys(target, allow_loopback, allow_private, _trust(pin_sha256, insecure))
         link = self._open(keys, deadline, None)
         try:
             reader = AnswerReader("GET", bytes_max)
@@ -151,14 +151,12 @@ class Outbound:
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
         return _Call(method, head, body or b"", body_file, body_length)
 
-    def _keys(self, target: Target, allow_loopback: bool | None, allow_private: bool, trust: Trust,
-              deadline: Deadline) -> list[Key]:
+    def _keys(self, target: Target, allow_loopback: bool | None, allow_private: bool, trust: Trust) -> list[Key]:
         """The connections that may carry the call, one per allowed address of its host."""
         if self._closed:
             raise OutboundError("closed", "this node is stopping")
         allow_loopback = self._allow_loopback if allow_loopback is None else allow_loopback
         addresses = [target.host] if target.literal else list(self._resolve(target.host, target.port))
-        deadline.left()
         if not addresses:
             raise OutboundError("unresolved", f"the name {target.host} has no address")
         faults = [address_fault(address, allow_loopback, allow_private) for address in addresses]

@@ -44,6 +44,8 @@ class NodeServer(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], app: App, loop: EdgeLoop, signals: Signals, clock: Clock, log: Log, *, tls: TlsWrap | None = None,
                  streams_max: int = 10_000) -> None:
         self.app = app
+        self.answers = app.documents.answers      # beside what else every request looks at
+        self.writer = app.writer
         self.loop = loop
         self.signals = signals
         self.clock = clock

@@ -239,14 +239,18 @@ class TlsSocket:
         return Outcome.DONE
 
     def recv(self, size: int) -> bytes | Outcome:
-        """At most `size` bytes.  All that OpenSSL has decrypted is taken, for a selector does not see what waits there."""
+        """At most `size` bytes.  With less than RECORD_BYTES ask again until WANT_READ: decrypted bytes may be `waiting`,
+        and no selector sees those."""
         try:
             data = self.socket.recv(size)
-            while data and len(data) < size and (waiting := self.socket.pending()):
-                data += self.socket.recv(min(waiting, size - len(data)))
         except (OSError, ValueError) as fault:
             return self._outcome(fault)
         return data or self._ended("the peer has closed")
+
+    @property
+    def waiting(self) -> int:
+        """Decrypted bytes that `recv` would give at once."""
+        return self.socket.pending()
 
     def send(self, data: bytes | bytearray | memoryview) -> int | Outcome:
         """How many bytes were taken.  After WANT_WRITE the same bytes must come again, more may follow them."""

@@ -14,6 +14,8 @@ _DIGITS = re.compile(r"[0-9]{1,18}\Z")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}\Z")
 _REPEATABLE_NEVER = frozenset({"content-length", "transfer-encoding", "host", "content-type", "authorization", "origin", "expect"})
 
+FORWARDING = frozenset({"x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host", "via"})
+
 
 class BadRequest(Exception):
     """The bytes are no request we read.  The connection is closed after `status` is answered."""
@@ -27,7 +29,7 @@ class BadRequest(Exception):
 class Head:
     """One request head.  `headers` has lower-case names; `length` is None when none was given."""
 
-    __slots__ = ("method", "target", "path", "query", "headers", "length", "chunked", "keep", "version_minor")
+    __slots__ = ("method", "target", "path", "query", "headers", "length", "chunked", "keep", "version_minor", "host", "forwarded")
 
     method: str
     target: str                     # as sent
@@ -38,6 +40,9 @@ class Head:
     chunked: bool
     keep: bool
     version_minor: int
+    host: str                       # the name or address of the Host header, without port; lower-case
+    forwarded: bool                 # some proxy says that it stands in front
+
 
     @property
     def has_body(self) -> bool:
@@ -133,6 +138,16 @@ def _host(head: Head) -> None:
         head.headers["host"] = ""
     elif "," in host or " " in host or "/" in host or "@" in host:
         raise BadRequest(400, "malformed Host header")
+    head.host = host_name(head.headers["host"])
+    head.forwarded = not FORWARDING.isdisjoint(head.headers)
+
+
+def host_name(host: str) -> str:
+    """The name or address of a `Host` value, lower-case, without port and brackets."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0] if host.count(":") <= 1 else host
 
 
 def _framing(head: Head, headers: dict[str, str]) -> None:

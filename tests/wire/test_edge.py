@@ -496,3 +496,12 @@ def test_a_silent_tls_caller_stops_nobody(tmp_path):
         edge.stop()
 
 
+
+
+def test_a_repeated_get_is_answered_by_its_bytes_and_still_counted(edge):
+    with edge.connect() as sock:
+        for _ in range(3):
+            sock.sendall(get(b"/document"))
+            assert b"padding" in read_answer(sock)
+    assert edge.app.totals()[("trial.document", 200)] == 3 and len(edge.app.documents.answers) == 1
+    assert sum(edge.app.counts.values()) == 1
