@@ -57,7 +57,8 @@ def handshake(method: str, headers: Mapping[str, str], protocol: str = "") -> by
     if not asks_upgrade(headers) or "upgrade" not in _words(headers.get("connection", "")):
         return Unaccepted(400, "Upgrade: websocket and Connection: Upgrade are required for websocket upgrade")
     if headers.get("sec-websocket-version", "").strip() != "13":
-        return Unaccepted(426, "Sec-WebSocket-Version must be 13", (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")))
+        return Unaccepted(426, "Sec-WebSocket-Version must be 13",
+                          (("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket")))
     key = headers.get("sec-websocket-key", "").strip()
     if not key:
         return Unaccepted(400, "Sec-WebSocket-Key is required for websocket upgrade")
@@ -79,7 +80,8 @@ def client_key(ids: Ids) -> str:
 def client_headers(key: str, protocols: Sequence[str] = ()) -> tuple[tuple[str, str], ...]:
     """What a client adds to its GET."""
     wanted = (("Sec-WebSocket-Protocol", ", ".join(protocols)),) if protocols else ()
-    return (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"), ("Sec-WebSocket-Key", key), *wanted)
+    return (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", key), *wanted)
 
 
 def answer_fault(status: int, headers: Mapping[str, str], key: str, protocols: Sequence[str] = ()) -> str:
@@ -204,7 +206,8 @@ def masked(data: bytes | bytearray | memoryview, mask: bytes) -> bytes:
     whole, view = mask * (_BLOCK >> 2), memoryview(data)
     number = int.from_bytes(whole, "little")
     end = length - length % _BLOCK
-    blocks = [(int.from_bytes(view[at:at + _BLOCK], "little") ^ number).to_bytes(_BLOCK, "little") for at in range(0, end, _BLOCK)]
+    blocks = [(int.from_bytes(view[at:at + _BLOCK], "little") ^ number).to_bytes(_BLOCK, "little")
+              for at in range(0, end, _BLOCK)]
     blocks.append(_xor(view[end:], whole, length - end))
     return b"".join(blocks)
 
@@ -297,8 +300,9 @@ class Connection:
             raise _Fault(1002, "a reserved bit is set")
         if opcode not in _OPCODES:
             raise _Fault(1002, "the opcode is reserved")
-        if bool(second & 0x80) is not (self._role is Role.SERVER):
-            raise _Fault(1002, "a client's frame must be masked" if self._role is Role.SERVER else "a server's frame must not be masked")
+        serving = self._role is Role.SERVER
+        if bool(second & 0x80) is not serving:
+            raise _Fault(1002, "a client's frame must be masked" if serving else "a server's frame must not be masked")
         if opcode >= CLOSE:
             if not first & 0x80:
                 raise _Fault(1002, "a control frame must not be fragmented")
