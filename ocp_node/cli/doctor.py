@@ -144,7 +144,8 @@ def _database(settings: Settings) -> tuple[str, str]:
 
 
 def _disk(path: Path) -> tuple[str, str]:
-    from ..store import folder, limits
+    from ..base import limits
+    from ..store import folder
     there = next(folder for folder in (path, *path.parents) if folder.exists())
     free = folder.free_bytes(there)
     text = f"{free // (1024 * 1024)} MiB free"

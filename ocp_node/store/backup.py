@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ..base import jsontext
+from ..base import jsontext, limits
 from ..base.clock import Clock
 from ..base.errors import Unusable
-from . import folder, limits, migrate
+from . import folder, migrate
 from .connection import for_reading, for_writing, unusable
 
 if TYPE_CHECKING:

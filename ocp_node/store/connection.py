@@ -6,8 +6,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from ..base import limits
 from ..base.errors import Unusable
-from . import limits
 
 APPLICATION_ID = 0x4F43504E          # "OCPN" in the file's header (SQLite file format, offset 68)
 Factory = type[sqlite3.Connection]
@@ -30,7 +30,7 @@ def _uri(path: Path, mode: str) -> str:
 def _connect(name: str, factory: Factory) -> sqlite3.Connection:
     # Threads are told apart by us: the writer's connection is opened by the thread that starts it,
     # a reader's is closed by the thread that stops it.
-    made = sqlite3.connect(name, uri=True, isolation_level=None, timeout=limits.BUSY_SECONDS, factory=factory,
+    made = sqlite3.connect(name, uri=True, isolation_level=None, timeout=limits.DATABASE_BUSY_SECONDS, factory=factory,
                            cached_statements=limits.STATEMENTS_KEPT, check_same_thread=False)
     made.row_factory = sqlite3.Row
     return made

@@ -10,11 +10,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from ..base import jsontext
+from ..base import jsontext, limits
 from ..base.clock import Clock
 from ..base.ids import Ids
 from ..base.log import Log
-from . import facts, limits
+from . import facts
 
 Payload = dict[str, object]
 _COLUMNS = "seq, id, surface, event_type, subject, peer_id, request_id, payload, created_at"
@@ -59,7 +59,7 @@ def append(connection: sqlite3.Connection, event_type: str, surface: str, subjec
            payload: Payload | None, clock: Clock, ids: Ids) -> Event:
     """The event stands in the table, in the transaction of `connection`.  A payload that is too large leaves only its size."""
     text = jsontext.ascii_text(payload) if payload else "{}"
-    if len(text) > limits.PAYLOAD_BYTES_MAX:
+    if len(text) > limits.EVENT_PAYLOAD_BYTES_MAX:
         text = jsontext.ascii_text({"truncated": True, "bytes": len(text)})
     name, created_at = ordered_uuid(clock.time(), ids.bytes(10)), clock.text()
     cursor = connection.execute(
@@ -140,10 +140,10 @@ def prune(connection: sqlite3.Connection, keep: int = limits.EVENTS_KEPT) -> int
     for (surface,) in connection.execute(_SURFACES).fetchall():
         row = connection.execute("SELECT seq FROM event WHERE surface = ? ORDER BY seq DESC LIMIT 1 OFFSET ?",
                                  (surface, max(1, keep))).fetchone()
-        if row is not None and removed < limits.PRUNED_PER_CALL_MAX:
+        if row is not None and removed < limits.EVENTS_PRUNED_MAX:
             removed += connection.execute(
                 "DELETE FROM event WHERE seq IN (SELECT seq FROM event WHERE surface = ? AND seq <= ? ORDER BY seq LIMIT ?)",
-                (surface, row[0], limits.PRUNED_PER_CALL_MAX - removed)).rowcount
+                (surface, row[0], limits.EVENTS_PRUNED_MAX - removed)).rowcount
     return removed
 
 

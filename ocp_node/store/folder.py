@@ -6,8 +6,8 @@ import errno
 import os
 from pathlib import Path
 
+from ..base import limits
 from ..base.errors import Unusable
-from . import limits
 
 _WORDS = {
     errno.EACCES: "no permission for {path}; check its owner and mode, or name another folder with --data-dir",
@@ -37,7 +37,7 @@ def prepare(path: Path) -> Path:
         make_private(folder)
         _try_out(folder / f".write-test-{os.getpid()}")
     except OSError as fault:
-        raise worded(folder, fault) from None
+        raise worded(Path(fault.filename or folder), fault) from None
     if free_bytes(folder) < limits.FREE_BYTES_MIN:
         raise Unusable(f"only {free_bytes(folder) // 1024} KiB are left for {folder}; free some space and start again")
     return folder

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base import limits
 from ..base.clock import Clock
 from ..base.errors import Unusable
 from ..base.ids import Ids
 from ..base.log import Log
-from . import events, folder, limits
+from . import events, folder
 from .connection import APPLICATION_ID, for_reading, for_writing, in_memory, unusable
 
 if TYPE_CHECKING:
@@ -148,8 +149,7 @@ def _size(path: Path) -> int:
 def check_known(connection: sqlite3.Connection, path: Path, known: Sequence[Script]) -> None:
     """No migration has run that this program does not have."""
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'migration'").fetchone() is None:
-        raise Unusable(f"the database {path} is damaged (its list of migrations is missing); put a backup back with "
-                       "`python3 ocp.py restore FILE`; nothing was changed")
+        raise _damaged(path, "its list of migrations is missing")
     numbers = {script.number for script in known}
     newer = [f"{number:04}_{name}" for number, name in connection.execute("SELECT number, name FROM migration ORDER BY number")
              if number not in numbers]
@@ -160,7 +160,7 @@ def check_known(connection: sqlite3.Connection, path: Path, known: Sequence[Scri
 
 
 def _applied(connection: sqlite3.Connection) -> dict[int, str]:
-    return {number: digest for number, digest in connection.execute("SELECT number, sha256 FROM migration")}
+    return dict(connection.execute("SELECT number, sha256 FROM migration").fetchall())
 
 
 def changed(connection: sqlite3.Connection, known: Sequence[Script]) -> list[str]:
@@ -175,14 +175,20 @@ def _check_at_start(connection: sqlite3.Connection, path: Path, unclean: bool, l
     A file that is cut short, or whose first page is broken, is found by opening it, at any size.
     """
     size = _size(path)
+    if not unclean and size % connection.execute("PRAGMA page_size").fetchone()[0]:
+        raise _damaged(path, "its last page is cut short")
     if size > (limits.CHECKED_UNCLEAN_BYTES_MAX if unclean else limits.CHECKED_BYTES_MAX):
         if unclean:
             log.info("store.not_checked", path=str(path), bytes=size, hint="python3 ocp.py doctor")
         return
     found = damage(connection)
     if found:
-        raise Unusable(f"the database {path} is damaged ({found}); put a backup back with `python3 ocp.py restore FILE`, "
-                       "or move the file away to start empty; nothing was changed")
+        raise _damaged(path, found)
+
+
+def _damaged(path: Path, what: str) -> Unusable:
+    return Unusable(f"the database {path} is damaged ({what}); put a backup back with `python3 ocp.py restore FILE`, "
+                    "or move the file away to start empty; nothing was changed")
 
 
 def damage(connection: sqlite3.Connection) -> str:
@@ -259,13 +265,13 @@ def _run(connection: sqlite3.Connection, script: Script, clock: Clock) -> None:
 def statements(text: str) -> Iterator[str]:
     """The SQL statements of a script, one by one: SQLite's own way to run a script would end our transaction."""
     gathered = ""
-    for part in text.split(";"):
+    *parts, rest = text.split(";")
+    for part in parts:
         gathered += part + ";"
         if sqlite3.complete_statement(gathered):
             yield gathered
             gathered = ""
-    rest = gathered[:-1].strip()
-    if any(line.strip() and not line.strip().startswith("--") for line in rest.splitlines()):
+    if any(line.strip() and not line.strip().startswith("--") for line in (gathered + rest).splitlines()):
         raise sqlite3.OperationalError("the last statement does not end")
 
 

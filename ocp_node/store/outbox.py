@@ -12,11 +12,10 @@ import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from ..base import jsontext
+from ..base import jsontext, limits
 from ..base.clock import Clock
 from ..base.errors import Busy
 from ..base.log import Log
-from . import limits
 
 if TYPE_CHECKING:
     from .reader import Reader
@@ -93,13 +92,13 @@ def done(connection: sqlite3.Connection, number: int) -> None:
 def retry(connection: sqlite3.Connection, number: int, due_at: float, error: str) -> None:
     """The delivery failed once more and waits until `due_at`."""
     connection.execute("UPDATE outbox SET attempts = attempts + 1, due_at = ?, error = ? WHERE number = ?",
-                       (due_at, error[:limits.ERROR_LENGTH_MAX], number))
+                       (due_at, error[:limits.OUTBOX_ERROR_LENGTH_MAX], number))
 
 
 def give_up(connection: sqlite3.Connection, number: int, error: str) -> None:
     """The delivery is not tried again; the newest of its like stay for the operator to see."""
     connection.execute("UPDATE outbox SET attempts = attempts + 1, state = 'failed', error = ? WHERE number = ?",
-                       (error[:limits.ERROR_LENGTH_MAX], number))
+                       (error[:limits.OUTBOX_ERROR_LENGTH_MAX], number))
     connection.execute("DELETE FROM outbox WHERE state = 'failed' AND number <= "
                        "(SELECT number FROM outbox WHERE state = 'failed' ORDER BY number DESC LIMIT 1 OFFSET ?)",
                        (limits.OUTBOX_FAILED_KEPT,))
@@ -223,7 +222,7 @@ class Outbox:
 
         def change(connection: WriteConnection) -> None:
             give_up(connection, delivery.number, error)
-            facts = {"kind": delivery.kind, "attempts": delivery.attempts + 1, "error": error[:limits.ERROR_LENGTH_MAX]}
+            facts = {"kind": delivery.kind, "attempts": delivery.attempts + 1, "error": error[:limits.OUTBOX_ERROR_LENGTH_MAX]}
             connection.event("node.outbox.given_up", surface="node", subject=delivery.key, payload=facts)
 
         return change

@@ -12,11 +12,11 @@ import sqlite3
 from pathlib import Path
 from typing import IO, Any
 
-from ..base import jsontext
+from ..base import jsontext, limits
 from ..base.clock import Clock
 from ..base.errors import Unusable
 from ..base.ids import Ids
-from . import events, facts, folder, limits, migrate
+from . import events, facts, folder, migrate
 from .backup import BLOBS, DATABASE, ITEMS, MANIFEST, Places, read_manifest, stamp
 from .connection import for_writing, unusable
 from .lock import NodeLock
@@ -79,7 +79,8 @@ def _extract(archive: Any, staging: Path) -> tuple[dict[str, tuple[int, str]], d
         if member.name == MANIFEST:
             listed = read_manifest(archive, member)
         else:
-            found[member.name] = _extract_one(archive.extractfile(member), _place(staging, member))
+            place = _place(staging, member)
+            found[member.name] = _extract_one(archive.extractfile(member), place)
     return found, listed
 
 
@@ -174,16 +175,23 @@ def _swap(staged: Path, target: Path, at: str, database: bool) -> None:
     if not staged.exists():
         return
     aside = _aside(target, at)
-    # The log goes first, and is named after the database it belongs to: beside the new database it would be taken for that one's.
-    for ending in ("-wal", "-shm", "-journal") if database else ():
-        log = target.with_name(target.name + ending)
-        if log.exists():
-            os.replace(log, aside.with_name(aside.name + ending))
+    if database:
+        _log_aside(target, aside)
     if os.path.lexists(target) and not os.path.lexists(aside):
         os.rename(target, aside)
     folder.make_private(target.parent)
     _move(staged, target)
     folder.sync(target.parent)
+
+
+def _log_aside(target: Path, aside: Path) -> None:
+    """The log of the old database is named after what that is called from now on.  Before the database itself is moved:
+    beside the new one it would be taken for that one's."""
+    log = target.with_name(target.name + "-wal")
+    if log.exists() and log.stat().st_size:
+        os.replace(log, aside.with_name(aside.name + "-wal"))
+    log.unlink(missing_ok=True)
+    target.with_name(target.name + "-shm").unlink(missing_ok=True)          # only an index of the log
 
 
 def _move(staged: Path, target: Path) -> None:

@@ -20,11 +20,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from ..base import limits
 from ..base.clock import Clock
 from ..base.errors import Busy, NotStored
 from ..base.ids import Ids
 from ..base.log import Log
-from . import events, limits, outbox
+from . import events, outbox
 from .connection import for_writing, unusable
 from .events import Event, Feed
 
@@ -174,7 +175,7 @@ class Writer:
         """
         self._put((change, settle, None))
 
-    def run(self, change: Callable[[Any], T], timeout: float = limits.RUN_SECONDS) -> T:
+    def run(self, change: Callable[[Any], T], timeout: float = limits.CHANGE_SECONDS) -> T:
         """The result of `change`, which is durable, and what it asked for after the commit has been done.
 
         For background loops and long requests: never on the loop (which would wait for itself) nor inside a change.
@@ -186,7 +187,7 @@ class Writer:
         if not waiter.stored.wait(timeout):
             raise TimeoutError(f"a change was not stored within {timeout} seconds")
         if waiter.acts and self._loop_lives:
-            waiter.followed.wait(limits.LOOP_SECONDS)
+            waiter.followed.wait(limits.CHANGE_LOOP_SECONDS)
         if waiter.fault is not None:
             raise waiter.fault
         result: T = waiter.result
@@ -242,7 +243,7 @@ class Writer:
         if self._wal_bytes < limits.WAL_IDLE_BYTES:
             return self._queue.get()
         try:
-            return self._queue.get(timeout=limits.IDLE_SECONDS)
+            return self._queue.get(timeout=limits.WAL_IDLE_SECONDS)
         except Empty:
             self._checkpoint("PASSIVE")
             self._wal_bytes = 0              # not again before something was written
@@ -342,14 +343,14 @@ class Writer:
     def _checkpoint(self, mode: str) -> None:
         if self._connection is None:
             return
-        wait = limits.LARGE_WAIT_MILLISECONDS if mode == "TRUNCATE" else 0        # for readers, while writers wait
+        wait = limits.WAL_WAIT_MILLISECONDS if mode == "TRUNCATE" else 0        # for readers, while writers wait
         try:
             self._connection.execute(f"PRAGMA busy_timeout = {wait}")
             self._connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.Error as fault:       # nothing is lost: the log holds what the database file lacks
             self._log.warning("store.checkpoint_failed", error=str(fault))
         finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {int(limits.BUSY_SECONDS * 1000)}")
+            self._connection.execute(f"PRAGMA busy_timeout = {int(limits.DATABASE_BUSY_SECONDS * 1000)}")
 
     def _finish(self) -> None:
         self._checkpoint("TRUNCATE")
