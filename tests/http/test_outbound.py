@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import select
 import shutil
 import socket
 import ssl
@@ -131,6 +132,12 @@ def failure(outbound: Outbound, method: str, url: str, **settings) -> OutboundEr
         outbound.request(method, url, **{"timeout": 5.0, "bytes_max": 1000, **settings})
     assert not any(word in failed.value.message for word in ("Traceback", "Errno", "_ssl", "SSL:", "0x"))
     return failed.value
+
+
+def until_stirred(outbound: Outbound) -> None:
+    """Something, or the end, has arrived at the one idle connection."""
+    (waiting,) = outbound._links._idle.values()
+    assert select.select([waiting[0].sock], [], [], 5)[0]
 
 
 # --- what is sent --------------------------------------------------------------------------------------------------------
@@ -492,22 +499,18 @@ def test_a_connection_that_is_done_or_soiled_is_not(start, outbound, answer):
 
 
 def test_bytes_that_come_while_a_connection_idles_are_nobodys_answer(start, outbound):
-    sent = threading.Event()
-
     def serve(sock: socket.socket, peer: Peer) -> None:
         peer.read(sock)
         sock.sendall(EMPTY)
         go.wait(5)
         sock.sendall(OK + b"Content-Length: 10\r\n\r\n{\"evil\":1}")
-        sent.set()
         peer.read(sock)
 
     go = threading.Event()
     peer = start(serve)
     assert outbound.json("GET", peer.url, timeout=5) == {}
     go.set()
-    sent.wait(5)
-    time.sleep(0.02)                        # the kernel's hand-over on loopback
+    until_stirred(outbound)
     assert outbound.json("GET", peer.url, timeout=5) == {} and peer.connections == 2
 
 
@@ -522,7 +525,7 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_before_use(star
     peer = start(once)
     for _ in range(3):
         assert outbound.json(method, peer.url, timeout=5) == {}
-        time.sleep(0.03)                    # the peer's close arrives
+        until_stirred(outbound)
     assert peer.connections == 3
 
 
@@ -816,10 +819,11 @@ def test_a_secure_connection_is_kept_too_and_replaced_when_it_died(start, outbou
         outbound.json("GET", peer.url, timeout=5, insecure=True)
     assert len(peer.requests) == 4
     reused = peer.connections
-    dying = start(once, tls.server_context(*pair))
+    dying, other = start(once, tls.server_context(*pair)), client()
     for _ in range(3):
-        outbound.json("POST", dying.url, timeout=5, insecure=True)
-        time.sleep(0.03)
+        other.json("POST", dying.url, timeout=5, insecure=True)
+        until_stirred(other)
+    other.close()
     assert reused == 1 and dying.connections == 3
 
 
