@@ -50,16 +50,17 @@ class SetClock(Clock):
         self.seconds += seconds
 
 
-_last: tuple[int, str] = (0, "")
+_last: tuple[int, str] = (0, "1970-01-01T00:00:00Z")
 
 
 def instant_text(seconds: float) -> str:
     """Whole seconds since 1970 as `YYYY-MM-DDTHH:MM:SSZ`; remembered for the second it was last asked for."""
     global _last
     whole = int(seconds)
-    if _last[0] != whole:
-        _last = (whole, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(whole)))
-    return _last[1]
+    last = _last                            # read once: another thread may ask for another second meanwhile
+    if last[0] != whole:
+        _last = last = (whole, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(whole)))
+    return last[1]
 
 
 def instant_seconds(text: str) -> float:

@@ -379,7 +379,8 @@ def _object_schema(record: type, named: dict[str, Schema], prefix: str) -> Schem
         if item.metadata.get("whole"):
             continue
         name = item.metadata.get("name") or item.name
-        properties[name] = {**_hint_schema(hints[item.name], named, prefix), **_bound_schema(item.metadata, hints[item.name])}
+        shape = _hint_schema(hints[item.name], named, prefix)
+        properties[name] = {**shape, **_bound_schema(item.metadata, shape)}
         if item.default is MISSING and item.default_factory is MISSING:
             required.append(name)
         elif item.default is not MISSING and isinstance(item.default, (str, int, float, bool)):
@@ -415,10 +416,12 @@ def _hint_schema(hint: Any, named: dict[str, Schema], prefix: str) -> Schema:
     return {}
 
 
-def _bound_schema(facts: Mapping[str, Any], hint: Any) -> Schema:
-    kind = _hint_schema(hint, {}, "").get("type", "")
+def _bound_schema(facts: Mapping[str, Any], shape: Schema) -> Schema:
+    kind = shape.get("type", "")
     words = {"minimum": facts.get("minimum"), "maximum": facts.get("maximum"), "pattern": facts.get("pattern") or None,
              "description": facts.get("about") or None, "enum": list(facts.get("choices") or ()) or None}
+    if words["enum"] and "anyOf" in shape:
+        words["enum"] = [*words["enum"], None]                # null is allowed beside the words
     if kind == "string":
         words |= {"minLength": facts.get("length_min") or None, "maxLength": facts.get("length_max")}
     if kind == "array":

@@ -20,8 +20,8 @@ BODY_BYTES_MAX = 256 * 1024 * 1024
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """The answer's body is on standard output."""
     parser = arguments.Parser(
-        "call", description="Calls a route by its id (`ocp.py contract --routes` lists them).\nname=value fills the path, then the "
-        "query or the body; a.b=value nests; name:=JSON gives a number, a list and the like.",
+        "call", description="Calls a route by its id (`ocp.py contract --routes` lists them).\nname=value fills the path, then "
+        "the query or the body; a.b=value nests; name:=JSON gives a number, a list and the like.",
         examples=("call mesh.peers.list limit=5", "call mesh.jobs.submit job.kind=demo 'job.command=echo hello'",
                   "call mesh.jobs.show job_id=job-1 --url https://node.example:8421",
                   "call directory.publish node_id=node:x --body adv.json"))

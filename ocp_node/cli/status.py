@@ -44,7 +44,7 @@ def summary(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The same for people; what the node did not tell is left out."""
     yield "url", str(found["url"])
-    yield "state", "ready" if found["ready"] else "alive, not ready" if found["alive"] else "answers, but not as an alive node does"
+    yield "state", "ready" if found["ready"] else "alive, not ready" if found["alive"] else "answers, but not as a node does"
     for name, check in _object(found["health"].get("checks")).items():
         yield f"  {name}", check if isinstance(check, str) else _flat(check)
     for name, value in found["node"].items():
