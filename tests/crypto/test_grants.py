@@ -137,6 +137,17 @@ def test_a_lifetime_is_at_most_a_day(seconds):
         issue(lifetime_seconds=seconds)
 
 
+def test_the_longest_lifetime_and_the_most_uses_are_taken():
+    grant = issue({"action": "artifact.read", "max_uses": 1_000_000}, lifetime_seconds=86_400)
+    assert judge(show(grant)) == "" and show(grant).uses_max == 1_000_000
+    with pytest.raises(Refusal):
+        issue({"action": "artifact.read", "max_uses": 1_000_001})
+
+
+def test_a_time_that_is_far_too_long_is_no_time():
+    assert judge(show(grants.sign(SERVER, {**issue(), "issued_at": "1" * 65}))) == "issued_at must be an ISO-8601 timestamp"
+
+
 @pytest.mark.parametrize("subject, scope, text",
                          [("", SCOPE, "subject_peer_id is required"), ("alpha-node", {}, "scope action is required")])
 def test_a_grant_needs_a_subject_and_an_action(subject, scope, text):
