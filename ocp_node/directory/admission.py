@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .rules import Known, Policy
 
 FULL_RETRY_SECONDS = 60
-RECOUNT_US = 5 * MICROSECONDS
+RECOUNT_US = MICROSECONDS
 TOPIC = "directory.feed"
 
 
@@ -124,7 +124,7 @@ class Admission:
         self._counted = (self._counted[0], self._counted[1] + 1)
 
     def _live(self, connection: WriteConnection, now_us: int) -> int:
-        """At least as many nodes as are served; exact every few seconds."""
+        """At least as many nodes as are served; exact once a second."""
         at, count = self._counted
         if not 0 <= now_us - at < RECOUNT_US:
             count = table.live(connection, now_us)
