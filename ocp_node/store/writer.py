@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from ..base import limits
 from ..base.clock import Clock
-from ..base.errors import Busy, NotStored
+from ..base.errors import Busy, NotStored, Refusal
 from ..base.ids import Ids
 from ..base.log import Log
 from . import events, outbox
@@ -280,6 +280,8 @@ class Writer:
             connection.execute("ROLLBACK TO change")
             connection.effects.undo(mark)
             result, raised = None, fault
+            if isinstance(fault, Refusal):
+                fault.__traceback__ = None   # nobody reads it, and its frames would keep the request until the collector comes
         connection.execute("RELEASE change")
         return settle, result, raised, waiter
 

@@ -10,11 +10,11 @@ import pytest
 
 from ocp_node.base import limits
 from ocp_node.base.clock import SetClock
-from ocp_node.base.errors import Busy, Refusal
+from ocp_node.base.errors import Busy, NotStored, Refusal
 from ocp_node.base.ids import Ids
 from ocp_node.store import events, migrate, outbox
 from ocp_node.store.outbox import GiveUp, Outbox
-from ocp_node.store.writer import NotStored, WriteConnection
+from ocp_node.store.writer import WriteConnection
 from tests.support.store import Heard, Trial
 
 

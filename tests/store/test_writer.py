@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ocp_node.base import limits
-from ocp_node.base.errors import Busy, Refusal, Unusable
+from ocp_node.base.errors import Busy, NotStored, Refusal, Unusable
 from ocp_node.base.ids import Ids
 from ocp_node.base.log import silent
 from ocp_node.store.connection import for_writing
-from ocp_node.store.writer import NotStored, WriteConnection, Writer
+from ocp_node.store.writer import WriteConnection, Writer
 from tests.support.store import Answers, HandLoop, Heard, Trial, note
 
 Made = Callable[..., Trial]
@@ -154,6 +156,32 @@ def test_a_change_that_stands_alone_is_committed_at_once(trial: Trial) -> None:
     for number in range(5):
         trial.writer.run(note(str(number)))
         assert trial.writer.commits == number + 1
+
+
+def test_a_refusal_does_not_hold_on_to_the_request_it_answers(made: Made) -> None:
+    """A traceback would: its frames hold the change, and the change holds the request, until the collector runs."""
+    trial = made()
+
+    class Request:
+        pass
+
+    def about(request: Request) -> Callable[[WriteConnection], None]:
+        def change(connection: WriteConnection) -> None:
+            assert request is not None
+            raise Refusal("no")
+
+        return change
+
+    request = Request()
+    gone = weakref.ref(request)
+    gc.disable()
+    try:
+        submitted_together(trial, {"a": about(request)})
+        trial.writer.run(note("next group"))
+        del request
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 # --- what a change must not do
