@@ -67,8 +67,9 @@ class Socket:
         self._connection.send(self._protocol.binary(data))
 
     def send(self, frame: bytes) -> None:
-        """A frame that was encoded once for many listeners (`websocket.frame`)."""
-        self._connection.send(frame)
+        """A frame that was encoded once for many listeners (`websocket.frame`); none follows a Close."""
+        if self._protocol.state is websocket.State.OPEN:
+            self._connection.send(frame)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Our Close goes out, then the connection ends."""

@@ -175,11 +175,12 @@ class ChunkedBody:
     and `rest` holds what came after them.
     """
 
-    __slots__ = ("_left", "_bytes_max", "_buffer", "_need", "_step", "ended", "rest", "size", "_trailer")
+    __slots__ = ("_bytes_max", "_buffer", "_at", "_need", "_step", "ended", "rest", "size", "_trailer")
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._buffer = b""
+        self._at = 0                  # what of the buffer has been read; it is cut once per `feed`, not once per chunk
         self._need = 0                # content bytes still missing of this chunk
         self._step = "size"           # size -> data -> edge -> size ... -> trailer
         self._trailer = 0
@@ -193,17 +194,20 @@ class ChunkedBody:
         made: list[bytes] = []
         while not self.ended and self._advance(made):
             pass
+        self._buffer, self._at = self._buffer[self._at:], 0
+        if self.ended:
+            self.rest, self._buffer = self._buffer, b""
         return b"".join(made)
 
     def _advance(self, made: list[bytes]) -> bool:
         if self._step == "data":
             return self._data(made)
-        end = self._buffer.find(b"\r\n")
+        end = self._buffer.find(b"\r\n", self._at)
         if end < 0:
-            if len(self._buffer) > limits.CHUNK_LINE_MAX or b"\n" in self._buffer:
+            if len(self._buffer) - self._at > limits.CHUNK_LINE_MAX or self._buffer.find(b"\n", self._at) >= 0:
                 raise BadRequest(400, "malformed chunk")
             return False
-        line, self._buffer = self._buffer[:end], self._buffer[end + 2:]
+        line, self._at = self._buffer[self._at:end], end + 2
         if self._step == "size":
             self._size(line)
         elif self._step == "edge":
@@ -227,10 +231,11 @@ class ChunkedBody:
         self._step = "data" if self._need else "trailer"
 
     def _data(self, made: list[bytes]) -> bool:
-        if not self._buffer:
+        taken = self._buffer[self._at:self._at + self._need]
+        if not taken:
             return False
-        taken, self._buffer = self._buffer[:self._need], self._buffer[self._need:]
         made.append(taken)
+        self._at += len(taken)
         self._need -= len(taken)
         if not self._need:
             self._step = "edge"
@@ -240,5 +245,4 @@ class ChunkedBody:
         self._trailer += len(line) + 2
         if self._trailer > limits.TRAILER_BYTES_MAX:
             raise BadRequest(431, "trailers too large")
-        if not line:                                             # trailer fields are read past and dropped
-            self.ended, self.rest, self._buffer = True, self._buffer, b""
+        self.ended = not line                                    # trailer fields are read past and dropped
