@@ -1,0 +1,30 @@
+"""What callers see who are neither on loopback nor operators: the same values without code, commands, tokens and local paths
+(OCP 0.1 reads).  A peer can still follow the job it sent: status, references, attempts stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+NEVER = frozenset({"payload_inline", "lock_token", "registry_lock"})
+OF_EXECUTION = frozenset({"command", "inline_code", "env", "payload"})
+
+
+def redacted(value: Any, within: str = "") -> Any:
+    """A copy of `value` without what only operators see; the value itself is left as it is.
+
+    Gone are inline payloads, a job's command, code, environment and payload, lock tokens, and absolute paths of files.
+    """
+    if isinstance(value, dict):
+        return {name: redacted(member, name) for name, member in value.items() if not _hidden(name, member, within)}
+    if isinstance(value, (list, tuple)):
+        return [redacted(member, within) for member in value]
+    return value
+
+
+def _hidden(name: str, member: Any, within: str) -> bool:
+    return (name in NEVER or within == "execution" and name in OF_EXECUTION or within == "job_spec" and name == "execution"
+            or name == "path" and isinstance(member, str) and _absolute(member))
+
+
+def _absolute(path: str) -> bool:
+    return path.startswith(("/", "\\")) or path[1:3] in (":\\", ":/")

@@ -1,0 +1,67 @@
+"""The node's events after a cursor, once or as they come (OCP 0.1 event log)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...contract.route import Call, Reply
+from ...core import Core, Rooms
+from ...store.events import Event, event_json
+from ..lists import bounded
+from ..redaction import redacted
+
+Members = dict[str, Any]
+PRESENT_MAX, BEACONS_MAX, WORKERS_MAX, PEERS_MAX = 50, 12, 20, 25
+
+
+class Stream:
+    """Snapshots of the log."""
+
+    def __init__(self, core: Core, rooms: Rooms) -> None:
+        self._core = core
+        self._manifest = rooms["mesh.manifest"]
+        self._profile = rooms["mesh.device_profile"]
+        self._agents = rooms["mesh.agents"]
+        self._peers = rooms["mesh.peers"]
+
+    def after(self, since: int, limit: int, trusted: bool) -> Members:
+        """The first `limit` events after `since`, and the state at that moment."""
+        with self._core.reader.snapshot() as connection:
+            events = self._core.feed.since(connection, max(0, since), limit)
+            newest = self._core.feed.newest(connection)
+        return self._made(events, events[-1].seq if events else since, newest, trusted)
+
+    def latest(self, limit: int, trusted: bool) -> Members:
+        """The newest `limit` events, oldest first, and the state at that moment; 0 gives none."""
+        with self._core.reader.snapshot() as connection:
+            events = self._core.feed.latest(connection, limit, "mesh")[::-1] if limit else []
+            newest = self._core.feed.newest(connection)
+        return self._made(events, newest, newest, trusted)
+
+    def _made(self, events: Sequence[Event], cursor: int, newest: int, trusted: bool) -> Members:
+        node_id, parts = self._core.identity.node_id, self._manifest.parts
+        peers = [self._peers.json(peer) for peer in self._peers.all()[:PEERS_MAX]] if trusted else []
+        return {"organism_id": node_id, "peer_id": node_id, "device_profile": self._profile.profile(),
+                "sync_policy": self._profile.sync_policy(),
+                "transport": {"route": "/mesh/stream", "mode": "snapshot", "websocket_bootstrap": True},
+                "events": shown(events, trusted), "next_cursor": cursor, "latest_seq": newest, "log_id": self._core.feed.log_id,
+                "agent_presence": self._agents.present(PRESENT_MAX), "beacons": self._agents.beacons(BEACONS_MAX),
+                "workers": parts.value("workers", trusted)[:WORKERS_MAX], "peers": peers,
+                "queue_metrics": parts.value("queue_metrics"), "generated_at": self._core.clock.text()}
+
+
+def shown(events: Sequence[Event], trusted: bool) -> list[Members]:
+    """The events as this kind of caller sees them."""
+    made = [event_json(event) for event in events]
+    return made if trusted else redacted(made)
+
+
+def build(core: Core, rooms: Rooms) -> Stream:
+    """The room."""
+    return Stream(core, rooms)
+
+
+def read(room: Stream, call: Call) -> Reply:
+    """GET /mesh/stream: one snapshot."""
+    return Reply(room.after(call.query.since, bounded(call.query.limit), call.caller.trusted_view))
