@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -251,15 +252,25 @@ class Dies(Exception):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("step", range(16))
+@pytest.mark.parametrize("apart", [False, True], ids=["one file system", "parts on another one"])
+@pytest.mark.parametrize("step", range(20))
 def test_a_restore_that_is_cut_off_at_any_rename_is_finished_by_the_next_start(
-        tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        tmp_path: Path, step: int, apart: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Power goes before the n-th change of a name: afterwards the state is wholly the old one or wholly the new one."""
     data = tmp_path / "data"
     a_node(data, "first")
     made = backup(data, tmp_path, CLOCK)
     a_node(data, "second")
     count = [0]
+    if apart:
+        rename = os.rename
+
+        def refused(source: Path, target: Path) -> None:
+            if Path(source).parent.name == "restore.ready":
+                raise OSError(errno.EXDEV, "another file system")
+            rename(source, target)
+
+        monkeypatch.setattr(os, "rename", refused)
 
     def dying(real: Callable[..., None]) -> Callable[..., None]:
         def call(*values: object, **named: object) -> None:
@@ -283,8 +294,9 @@ def test_a_restore_that_is_cut_off_at_any_rename_is_finished_by_the_next_start(
     words = "second" if len(now) == 2 else "first"
     assert [(data / name).read_text() for name in ("identity/identity.json", "ocp.toml")] == [words, f"# {words}"]
     if words == "first":
-        kept = {name.split(".before")[0] for name in aside(data)}
-        assert kept == {"ocp.db", "identity", "ocp.toml"} and not (data / "restore.ready").exists()
+        kept = {name.split(".before")[0]: data / name for name in aside(data)}
+        assert kept.keys() == {"ocp.db", "identity", "ocp.toml"} and not (data / "restore.ready").exists()
+        assert kept["ocp.toml"].read_text() == "# second" and (kept["identity"] / "identity.json").read_text() == "second"
     restore(data, made, CLOCK, Ids())
     assert said(data) == ["first"] and not (data / "restore.part").exists()
 

@@ -312,6 +312,16 @@ def test_a_group_of_refusals_changes_nothing_and_keeps_cached_documents(made: Ma
     assert trial.writer.commits == 0
 
 
+def test_refusals_alone_write_nothing_to_the_disk(trial: Trial) -> None:
+    """Or anyone who is always refused could wear out a memory card."""
+    trial.writer.run(note("a"))
+    before = log_bytes(trial), os.stat(f"{trial.path}-wal").st_mtime_ns
+    for number in range(5):
+        with pytest.raises(Refusal):
+            trial.writer.run(refuse_after("x" * 10_000 * number))
+    assert (log_bytes(trial), os.stat(f"{trial.path}-wal").st_mtime_ns) == before
+
+
 def test_bump_counts_as_a_change(trial: Trial) -> None:
     trial.writer.bump()
     assert trial.writer.commits == 1
