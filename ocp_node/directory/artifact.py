@@ -97,8 +97,8 @@ def read(raw: bytes, shape: Shape) -> Advertisement:
     return of(parse(raw), shape, escaped=b"\\u" in raw)
 
 
-def of(document: dict[str, Any], shape: Shape, *, escaped: bool = True) -> Advertisement:
-    """The advertisement that a parsed object is.  `escaped` False: its text held no `\\u`, so no unpaired surrogate can be in it."""
+def of(document: Any, shape: Shape, *, escaped: bool = True) -> Advertisement:
+    """The advertisement that a parsed value is.  `escaped` False: its text held no `\\u`, so no unpaired surrogate can be in it."""
     problems = list(_unfit(document, (), 1, shape.depth, escaped))
     known = {problem.path for problem in problems}
     problems += [problem for problem in _misshapen(document, shape) if problem.path not in known]
@@ -348,10 +348,10 @@ ADVERTISEMENT: Table = (
 )
 
 
-def _misshapen(document: dict[str, Any], shape: Shape) -> Iterator[Problem]:
+def _misshapen(document: Any, shape: Shape) -> Iterator[Problem]:
     found = [Problem(place, code) for place, code in _checked(document, shape, ADVERTISEMENT)]
     yield from found
-    timed = not any(problem.path in (("advertised-at",), ("expires-at",)) for problem in found)
+    timed = type(document) is dict and not any(problem.path in (("advertised-at",), ("expires-at",)) for problem in found)
     if timed and instant_us(document["expires-at"]) <= instant_us(document["advertised-at"]):
         yield Problem(("expires-at",), "not-after-advertised-at")
 

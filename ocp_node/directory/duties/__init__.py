@@ -1,0 +1,1 @@
+"""What a node does about directories without being asked."""

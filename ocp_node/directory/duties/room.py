@@ -1,0 +1,20 @@
+"""Built at start: wakes the rooms that have something to do by themselves.  A node that reads and publishes nowhere loads none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ...core import Core, Rooms
+
+
+class Duties:
+    """Nothing is kept here."""
+
+
+def build(core: Core, rooms: Rooms) -> Duties:
+    """The mirror reads, this node's advertisement is published, and the local network is looked at, as far as configured."""
+    settings = core.settings
+    if settings.directory_upstreams or settings.directory_read_from or settings.directory_publish_to:
+        rooms["directory.mirror"]
+    return Duties()

@@ -1,0 +1,1 @@
+"""Reads other directories into this one."""

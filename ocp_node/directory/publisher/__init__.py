@@ -1,0 +1,1 @@
+"""This node's own advertisement, and where it is published."""

@@ -1,0 +1,1 @@
+"""Who is where: the freshest advertisement known of every node."""
