@@ -99,6 +99,20 @@ def test_a_pipe_or_a_directory_in_its_place_is_refused_at_once(tmp_path: Path):
         assert "not a regular file" in str(caught.value)
 
 
+def test_a_link_that_leads_nowhere_is_an_unreadable_file(tmp_path: Path):
+    (tmp_path / "a").symlink_to(tmp_path / "a")
+    with pytest.raises(Unusable) as caught:
+        files.read(tmp_path / "a")
+    assert "cannot read" in str(caught.value)
+
+
+def test_a_directory_is_never_replaced_by_a_file(tmp_path: Path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(Unusable) as caught:
+        files.replace(tmp_path / "a", b"new", Ids())
+    assert "cannot write" in str(caught.value) and names(tmp_path) == ["a"] and (tmp_path / "a").is_dir()
+
+
 def test_a_huge_file_is_not_read_in(tmp_path: Path):
     (tmp_path / "a").write_bytes(bytes(limits.PRIVATE_FILE_BYTES_MAX + 1))
     with pytest.raises(Unusable):

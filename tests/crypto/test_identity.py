@@ -133,6 +133,10 @@ def test_a_display_name_is_one_line(tmp_path: Path, display_name: str):
         load(tmp_path, display_name=display_name)
 
 
+def test_the_longest_display_name_is_taken(tmp_path: Path):
+    assert load(tmp_path, display_name="x" * 200).display_name == "x" * 200
+
+
 DAMAGE = {
     "empty": b"", "cut off": json.dumps(STORED).encode()[:-40], "zero bytes": bytes(400), "not UTF-8": b"\xff\xfe",
     "a list": b"[]",

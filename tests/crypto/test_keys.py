@@ -60,6 +60,13 @@ def test_wrong_lengths_are_just_false(public, signature):
     assert keys.verify(bytes(public), b"message", bytes(signature)) is False
 
 
+def test_a_byte_too_many_behind_a_good_key_or_signature_is_noticed():
+    signature = keys.sign(SEED, b"message")
+    assert not keys.verify(PUBLIC + b"\0", b"message", signature)
+    assert not keys.verify(PUBLIC, b"message", signature + b"\0")
+    assert not keys.verify(PUBLIC, b"message", signature + b"m") and not keys.verify(PUBLIC, b"essage", signature + b"m")
+
+
 @pytest.mark.parametrize("call", [lambda: keys.sign(b"short", b""), lambda: keys.public_key(bytes(33)),
                                   lambda: keys.sign_with(bytes(32), b""), lambda: keys.secret_key(b"")])
 def test_a_key_of_the_wrong_length_is_our_own_mistake(call):

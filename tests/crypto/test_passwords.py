@@ -50,6 +50,10 @@ def test_a_hash_that_would_not_be_believed_is_not_made(iterations, salt):
         passwords.hashed("x", salt, iterations)
 
 
+def test_the_most_iterations_that_are_believed_can_be_made_and_checked():
+    assert passwords.matches("x", passwords.hashed("x", bytes(16), 1_000_000))
+
+
 @pytest.mark.parametrize("password", ["", "a:b", "ż" * 100, "\ud800", "\0"])
 def test_any_text_can_be_a_password(password):
     stored = passwords.new(password, Ids(), 100_000)
