@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .base.measures import Measures
+from .base.sightings import Sightings
 
 if TYPE_CHECKING:
     from .base.clock import Clock
@@ -50,6 +51,7 @@ class Core:
     outbox: Outbox | None = None            # deliveries after a commit: `core.outbox.on(kind, send)`
     edge: NodeServer | None = None          # the listening server, for measurements
     measures: Measures = field(default_factory=Measures)
+    sightings: Sightings = field(default_factory=Sightings)     # nodes seen in directories and on the local network
     base_url: str = ""          # where others reach this node; known once it listens
     bound: tuple[str, int] = ("127.0.0.1", 0)
     _made: dict[str, Any] = field(default_factory=dict)
