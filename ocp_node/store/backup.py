@@ -25,7 +25,7 @@ FORMAT = "ocp-backup/1"
 DATABASE = "ocp.db"
 MANIFEST = "backup.json"
 ITEMS = ("identity", "tls", "ocp.toml")      # of the data folder, besides the database; with blobs also:
-BLOBS = "artifacts"
+BLOBS = ("artifacts", "files")              # the bytes of artifacts, and what App Mesh users uploaded
 
 
 class Places:
@@ -80,7 +80,7 @@ def _copy_pages(source: sqlite3.Connection, part: Path) -> None:
 
 
 def backup(data: Path, target: Path, clock: Clock, *, places: Places | None = None, blobs: bool = False) -> Path:
-    """One new file holds the database, the identity with its keys, the settings, and with `blobs` the artifacts' bytes.
+    """One new file holds the database, the identity with its keys, the settings, and with `blobs` artifacts and uploaded files.
 
     The node may run.  `target` is a folder, or the file's name; nothing that exists is overwritten.  Gives the file.
     It holds private keys: only its owner may read it, and it should be kept like a key.
@@ -152,7 +152,7 @@ def _fill(file: IO[bytes], copy: Path, places: Places, blobs: bool, clock: Clock
     import tarfile
     with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
         members = [_add(archive, DATABASE, copy, clock)]
-        for item in (*ITEMS, *((BLOBS,) if blobs else ())):
+        for item in (*ITEMS, *(BLOBS if blobs else ())):
             members += [_add(archive, name, path, clock) for name, path in _files(item, places.of(item))]
         manifest = {"format": FORMAT, "created_at": clock.text(), "blobs": blobs, "members": [each for each in members if each]}
         _add_bytes(archive, MANIFEST, jsontext.compact(manifest), clock)

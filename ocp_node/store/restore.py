@@ -24,7 +24,7 @@ from .lock import NodeLock
 STAGING = "restore.part"                     # being unpacked; worthless after a crash
 READY = "restore.ready"                      # unpacked and checked: it will be swapped in
 PLAN = "plan.json"
-_KEPT = (DATABASE, *ITEMS, BLOBS)            # what a backup may hold, as first parts of names
+_KEPT = (DATABASE, *ITEMS, *BLOBS)           # what a backup may hold, as first parts of names
 
 
 def restore(data: Path, source: Path, clock: Clock, ids: Ids, *, places: Places | None = None) -> list[str]:

@@ -54,7 +54,7 @@ def a_node(data: Path, words: str) -> None:
     store.close()
     for name, text in (("identity/identity.json", words), ("identity/secrets.key", "key of " + words), ("ocp.toml", f"# {words}"),
                        ("artifacts/ab/abcd", "blob of " + words), ("workspace/big", "not in a backup"),
-                       ("identity/new.part", "half")):
+                       ("files/up.txt", "upload of " + words), ("identity/new.part", "half")):
         (data / name).parent.mkdir(mode=0o700, exist_ok=True, parents=True)
         (data / name).write_text(text)
 
@@ -77,7 +77,8 @@ def test_a_backup_holds_what_makes_the_node_itself_and_only_its_owner_may_read_i
     assert made.name == "ocp-backup-20270115T080000Z.tar" and stat.S_IMODE(made.stat().st_mode) == 0o600
     assert names(made) == ["ocp.db", "identity/identity.json", "identity/secrets.key", "ocp.toml", "backup.json"]
     assert sorted(os.listdir(tmp_path)) == ["data", made.name]
-    assert "artifacts/ab/abcd" in names(backup(tmp_path / "data", tmp_path / "with-blobs.tar", CLOCK, blobs=True))
+    with_blobs = names(backup(tmp_path / "data", tmp_path / "with-blobs.tar", CLOCK, blobs=True))
+    assert set(with_blobs) - set(names(made)) == {"artifacts/ab/abcd", "files/up.txt"}
 
 
 def test_a_backup_while_the_node_writes_is_one_moment_of_it(tmp_path: Path) -> None:
@@ -181,12 +182,13 @@ def test_a_restore_brings_everything_back_and_keeps_what_it_replaced(tmp_path: P
     a_node(data, "first")
     made = backup(data, tmp_path, CLOCK, blobs=True)
     a_node(data, "second")
-    assert restore(data, made, CLOCK, Ids()) == ["ocp.db", "identity", "ocp.toml", "artifacts"]
+    assert restore(data, made, CLOCK, Ids()) == ["ocp.db", "identity", "ocp.toml", "artifacts", "files"]
     assert said(data) == ["first"]
     files = ("identity/identity.json", "identity/secrets.key", "ocp.toml", "artifacts/ab/abcd")
     assert [(data / name).read_text() for name in files] == ["first", "key of first", "# first", "blob of first"]
-    assert aside(data) == [f"{name}.before-restore-20270115T080000Z" for name in ("artifacts", "identity", "ocp.db", "ocp.toml")]
-    assert (data / aside(data)[1] / "identity.json").read_text() == "second"
+    assert aside(data) == [f"{name}.before-restore-20270115T080000Z"
+                           for name in ("artifacts", "files", "identity", "ocp.db", "ocp.toml")]
+    assert (data / aside(data)[2] / "identity.json").read_text() == "second"
     kept = sqlite3.connect(data / "ocp.db.before-restore-20270115T080000Z")
     assert kept.execute("SELECT count(*) FROM event").fetchone() == (2,)
     kept.close()
