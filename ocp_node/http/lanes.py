@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 from ..base import limits
 from ..base.errors import Busy
@@ -63,6 +63,59 @@ class Workers:
             self._queue.put(None)
         for thread in self._threads:
             thread.join(seconds)
+
+
+class _Gathering:
+    """Works that run beside each other, and what became of them."""
+
+    def __init__(self, works: Sequence[Callable[[], Any]]) -> None:
+        self._works = works
+        self._next = 0
+        self._left = len(works)
+        self._lock = threading.Lock()
+        self.ended = threading.Event()
+        self.late = False
+        self.outcomes: list[Any] = [TimeoutError("not done in time")] * len(works)
+
+    def run(self) -> None:
+        while (index := self._take()) >= 0:
+            try:
+                outcome: Any = self._works[index]()
+            except Exception as fault:        # it is the caller's to judge: he gets it in the place of the result
+                outcome = fault
+            self._settle(index, outcome)
+
+    def _take(self) -> int:
+        with self._lock:
+            if self.late or self._next >= len(self._works):
+                return -1
+            self._next += 1
+            return self._next - 1
+
+    def _settle(self, index: int, outcome: Any) -> None:
+        with self._lock:
+            if not self.late:
+                self.outcomes[index] = outcome
+            self._left -= 1
+            if not self._left:
+                self.ended.set()
+
+
+def gather(works: Sequence[Callable[[], Any]], parallel: int, seconds: float) -> list[Any]:
+    """What each work gave, in their order: its result, the exception it raised, or a TimeoutError when it was not done in time.
+
+    At most `parallel` run at one time, on threads of their own; after `seconds` none is begun any more, and those that still run
+    are not waited for, so each needs a time-out of its own.  For a long request or a ticker, never for the loop.
+    """
+    if not works:
+        return []
+    gathering = _Gathering(works)
+    for number in range(min(parallel, len(works))):
+        threading.Thread(target=gathering.run, name=f"lane-gather-{number}", daemon=True).start()
+    gathering.ended.wait(seconds)
+    with gathering._lock:
+        gathering.late = True
+        return list(gathering.outcomes)
 
 
 class Receiver(Protocol):

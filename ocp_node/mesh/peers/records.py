@@ -136,3 +136,117 @@ class TrustChanged:
     """The peer after the order."""
     status: str = wire()
     peer: Peer = wire()
+
+
+@record
+class ConnectOptions:
+    """How much is answered."""
+    compact: bool = wire(default=False, about="without the copies of manifests, peers and streams inside")
+
+
+@record
+class Connect:
+    """Whom to connect to: a URL, or a peer that is known or was discovered."""
+    base_url: str = wire(default="", length_max=2048)
+    peer_id: str = wire(default="", length_max=128, about="refused when another node answers")
+    trust_tier: str = wire(default="trusted", length_max=40, about="for a node that is new; a stored tier stays")
+    timeout: float = wire(default=3.0, about="seconds for each call, 0.1 to 30")
+    refresh_manifest: bool = wire(default=True)
+
+
+@record
+class Sync:
+    """Whose log to read on."""
+    peer_id: str = wire(default="", length_max=128)
+    limit: int = wire(default=50, about="events at most")
+    refresh_manifest: bool = wire(default=False)
+
+
+@record
+class ConnectAll:
+    """How to look for nodes and connect to them."""
+    trust_tier: str = wire(default="trusted", length_max=40)
+    timeout: float = wire(default=3.0, about="seconds for each call")
+    scan_timeout: float = wire(default=0.8, about="seconds for each address that is tried")
+    limit: int = wire(default=24, about="addresses at most")
+    port: int = wire(default=0, minimum=0, maximum=65535, about="0: the port of this node")
+    refresh_manifest: bool = wire(default=True)
+
+
+@record
+class Synced:
+    """What a sync brought.  After a failed one that followed a connect only `status`, `error` and `code` are there."""
+    status: str = wire(choices=("ok", "error"))
+    peer: Peer | None = wire(default=None)
+    peer_advisory: PeerAdvisory | None = wire(default=None)
+    operator_summary: str = wire(default="")
+    recommended_action: str = wire(default="")
+    imported_events: int = wire(default=0, minimum=0)
+    next_cursor: int = wire(default=0, minimum=0)
+    log_reset: bool = wire(default=False, about="the peer's log had begun anew and was read from its start")
+    heartbeat: dict = wire(factory=dict)
+    remote_stream: dict | None = wire(default=None, about="the peer's answer")
+    remote_manifest: dict | None = wire(default=None, about="the peer's manifest, if it was asked for")
+    error: str = wire(default="")
+    code: str = wire(default="")
+
+
+@record
+class Connection:
+    """What was exchanged to connect."""
+    status: str = wire()
+    peer: Peer | None = wire(default=None)
+    peer_advisory: PeerAdvisory = wire()
+    operator_summary: str = wire()
+    recommended_action: str = wire()
+    accepted_peer_advisory: dict = wire(about="what the peer thinks of us")
+    remote_manifest: dict | None = wire(default=None)
+    response: dict = wire(factory=dict, about="the peer's answer to the handshake")
+
+
+@record
+class Connected:
+    """The node is a peer."""
+    status: str = wire()
+    peer: Peer = wire()
+    peer_advisory: PeerAdvisory = wire()
+    operator_summary: str = wire()
+    recommended_action: str = wire()
+    peer_id: str = wire()
+    base_url: str = wire(about="the URL that led there")
+    connection: Connection = wire()
+    sync: Synced = wire()
+
+
+@record
+class ConnectResult:
+    """What became of one candidate."""
+    status: str = wire(choices=("connected", "already_connected", "error"))
+    peer_id: str = wire()
+    base_url: str = wire()
+    peer: Peer | None = wire(default=None)
+    peer_advisory: PeerAdvisory | None = wire(default=None)
+    error: str = wire(default="")
+    code: str = wire(default="")
+
+
+@record
+class MeshSize:
+    """The peers after it."""
+    peer_count: int = wire(minimum=0)
+    peer_ids: list[str] = wire()
+
+
+@record
+class ConnectedAll:
+    """What became of every candidate."""
+    status: str = wire()
+    scan: dict = wire(about="as answered by /mesh/discovery/scan-local")
+    results: list[ConnectResult] = wire()
+    connected: int = wire(minimum=0)
+    already_connected: int = wire(minimum=0)
+    errors: int = wire(minimum=0)
+    count: int = wire(minimum=0)
+    operator_summary: str = wire()
+    treaty_ready: int = wire(minimum=0)
+    mesh: MeshSize = wire()

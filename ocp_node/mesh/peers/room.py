@@ -16,6 +16,9 @@ from .peer import Members, Peer, peer_json
 
 if TYPE_CHECKING:
     from ...store.writer import WriteConnection
+    from .connecting import Connecting, Wanted
+    from .everyone import Everyone
+    from .syncing import Syncing
 
 __all__ = ["Peer", "Peers", "build", "peer_json"]
 
@@ -76,6 +79,29 @@ class Peers:
         node_id = self._core.identity.node_id
         return {"organism_id": node_id, "peer_id": node_id, "count": len(shown), "peers": [self.json(peer) for peer in shown],
                 "health": rules.health(shown), "generated_at": self._core.clock.text()}
+
+    # --- calling peers: these block, for long requests and tickers
+
+    def connect(self, wanted: Wanted) -> Members:
+        """The node that `wanted` names is a peer, and its log read on; what was exchanged (see `connecting.py`)."""
+        return self._connecting().connect(wanted)
+
+    def sync(self, peer_id: str, limit: int = 50, refresh_manifest: bool = False, loopback: bool | None = None) -> Members:
+        """What the peer's log had after our cursor is stored, and how the peer is now (see `syncing.py`)."""
+        return self._syncing().sync(peer_id, bounded(limit), refresh_manifest, loopback)
+
+    def _connecting(self) -> Connecting:
+        from .connecting import Connecting
+        return Connecting(self._core, self._rooms, self._syncing())
+
+    def _syncing(self) -> Syncing:
+        from .syncing import Syncing
+        return Syncing(self._core, self._rooms)
+
+    def everyone(self) -> Everyone:
+        """The way to connect to all nodes nearby."""
+        from .everyone import Everyone
+        return Everyone(self._core, self._rooms)
 
     # --- changing, inside a change
 
@@ -140,3 +166,24 @@ def trust(room: Peers, call: Call) -> Write:
         return {"status": "ok", "peer": room.json(peer)}
 
     return Write(change, Reply)
+
+
+def connect(room: Peers, call: Call) -> Reply:
+    """POST /mesh/peers/connect."""
+    from .connecting import Wanted
+    from .everyone import compacted
+    body = call.body
+    answer = room.connect(Wanted(body.base_url, body.peer_id.strip(), body.trust_tier, body.timeout, body.refresh_manifest,
+                                 call.caller.loopback))
+    return Reply(compacted(answer, call.query.compact))
+
+
+def sync(room: Peers, call: Call) -> Reply:
+    """POST /mesh/peers/sync."""
+    body = call.body
+    return Reply(room.sync(body.peer_id.strip(), body.limit, body.refresh_manifest, call.caller.loopback))
+
+
+def connect_all(room: Peers, call: Call) -> Reply:
+    """POST /mesh/peers/connect-all."""
+    return Reply(room.everyone().connect(call.body, call.caller.loopback))
