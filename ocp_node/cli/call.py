@@ -76,8 +76,8 @@ def sorted_out(route: Route, values: Sequence[str]) -> tuple[dict[str, Any], dic
 
 
 def _members_of(route: Route, record: str) -> Mapping[str, Any]:
-    """The schemas of a record's members by their names on the wire."""
-    if not record:
+    """The schemas of a record's members by their names on the wire; none while the route is planned."""
+    if not record or not route.handler:
         return {}
     from ..base.records import schema_of
     named: dict[str, Any] = {}

@@ -20,6 +20,7 @@ FREE_BYTES_WISH = 200 * 1024 * 1024
 DESCRIPTORS_WISH = 4096                     # below it fewer connections can be held
 TIME_LEAST = 1_735_689_600                  # 2025-01-01: a clock before the program itself was never set
 SKEW_SECONDS = 60.0
+ANSWER_SECONDS = 2.0
 
 
 class Finding(NamedTuple):
@@ -132,15 +133,25 @@ def _database(settings: Settings) -> tuple[str, str]:
     path = Path(settings.db_path)
     if not path.exists():
         return NOTE, f"{path} is not there yet; the first start makes it"
-    from ..store import connection
-    reader = connection.for_reading(path)
-    try:
-        fault = reader.execute("PRAGMA quick_check(1)").fetchone()[0]
-    finally:
-        reader.close()
-    if fault != "ok":
+    fault = _damage(path)
+    if fault:
         return BAD, f"{path} is damaged: {fault}; restore a backup"
     return GOOD, f"{path}, {path.stat().st_size // 1024} KiB"
+
+
+def _damage(path: Path) -> str:
+    import sqlite3
+
+    from ..store import connection
+    try:
+        reader = connection.for_reading(path)
+        try:
+            fault = str(reader.execute("PRAGMA quick_check(1)").fetchone()[0])
+        finally:
+            reader.close()
+    except sqlite3.Error as failed:
+        fault = str(failed)
+    return "" if fault == "ok" else fault
 
 
 def _disk(path: Path) -> tuple[str, str]:
@@ -172,13 +183,15 @@ def _port(settings: Settings) -> tuple[str, str]:
     fault = ports.fault(settings.host, settings.port)
     if not fault:
         return GOOD, f"{place} is free"
-    return (NOTE if _answers(settings) else BAD), f"{place}: {fault}" + ("; a node answers there" if _answers(settings) else "")
+    if fault == ports.TAKEN and _answers(settings):
+        return NOTE, f"{place} is taken by a node that answers"
+    return BAD, f"{place}: {fault}"
 
 
 def _answers(settings: Settings) -> bool:
     from . import node
     try:
-        return node.of(settings).alive()
+        return node.of(settings, timeout=ANSWER_SECONDS).alive()
     except Unusable:
         return False
 

@@ -17,6 +17,7 @@ from ..base.settings import Settings, operator_token, secret_line
 from ..client.client import Answer, Client
 from ..http.gates import is_loopback
 from ..http.outbound import Outbound, OutboundError
+from ..http.target import target_of
 from . import arguments, outcome, output
 
 SECONDS = 30.0
@@ -35,6 +36,8 @@ class Node:
         try:
             return self._client.call(route_id, body, **parameters)
         except OutboundError as fault:
+            if fault.kind == "bad_request":
+                raise WrongUse(f"{self.url}: {fault.message}") from None
             raise outcome.Unreachable(f"{self.url} does not answer: {fault.message}") from None
         except Malformed:
             raise outcome.Unreachable(f"{self.url} answers, but not as a node does") from None
@@ -52,6 +55,7 @@ def add_arguments(parser: arguments.Parser) -> None:
     parser.add_argument("--url", default="", help="another node (default: the one that these settings describe)")
     parser.add_argument("--token", default="", help="operator token; others on this machine can read it while this runs")
     parser.add_argument("--token-file", default="", metavar="FILE", help="file whose first line is the operator token")
+    parser.add_argument("--pin", default="", metavar="SHA256", help="with --url: the fingerprint that its certificate must have")
     parser.add_argument("--timeout", type=float, default=SECONDS, metavar="SECONDS", help=f"wait so long (default: {SECONDS:g})")
 
 
@@ -63,17 +67,15 @@ def named(own: argparse.Namespace, settings: Settings, appmesh_token: str = "") 
     token = own.token or (secret_line(own.token_file, "--token-file") if own.token_file else "")
     if own.url and (token or appmesh_token):
         _check_secrecy(own.url, settings)
-    return of(settings, own.url, token, appmesh_token, own.timeout)
+    if own.url:
+        return Node(Client(own.url, token, appmesh_token, own.timeout, _Pinned(own.pin)))
+    return of(settings, token, appmesh_token, own.timeout)
 
 
-def of(settings: Settings, url: str = "", token: str = "", appmesh_token: str = "", timeout: float = SECONDS) -> Node:
-    """The node at `url`, else the one that the settings describe; that one's certificate is known by its fingerprint."""
-    transport = Outbound(Clock(), silent(), "ocp-cli")
-    if not url:
-        url, token = own_url(settings), token or operator_token(settings)
-        if certificate := _certificate(settings):
-            return Node(Client(url, token, appmesh_token, timeout, _Pinned(transport, certificate)))
-    return Node(Client(url, token, appmesh_token, timeout, transport))
+def of(settings: Settings, token: str = "", appmesh_token: str = "", timeout: float = SECONDS) -> Node:
+    """The node that the settings describe; its certificate is known by its fingerprint."""
+    transport = _Pinned(_fingerprint(settings))
+    return Node(Client(own_url(settings), token or operator_token(settings), appmesh_token, timeout, transport))
 
 
 def own_url(settings: Settings) -> str:
@@ -87,26 +89,30 @@ def own_url(settings: Settings) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def _certificate(settings: Settings) -> str:
+def _fingerprint(settings: Settings) -> str:
     path = settings.tls_cert or (os.path.join(settings.data_dir, "tls", "node.crt") if settings.tls_self_signed else "")
-    return path if path and os.path.exists(path) else ""
+    if not path or not os.path.exists(path):
+        return ""
+    from ..http import tls
+    return tls.fingerprint(Path(path))
 
 
 def _check_secrecy(url: str, settings: Settings) -> None:
-    scheme, _, rest = url.partition("://")
-    authority = rest.partition("/")[0]
-    host = authority.partition("]")[0].lstrip("[") if authority.startswith("[") else authority.partition(":")[0]
-    if scheme != "https" and not (host == "localhost" or is_loopback(host)) and not settings.allow_plain_token:
-        raise WrongUse(f"a token would travel readable to {authority}; use https, or allow it with --allow-plain-token")
+    try:
+        target = target_of(url)
+    except OutboundError as fault:
+        raise WrongUse(f"{url[:200]!r}: {fault.message}") from None
+    private = target.scheme == "https" or target.host == "localhost" or is_loopback(target.host)
+    if not private and not settings.allow_plain_token:
+        raise WrongUse(f"a token would travel readable to {target.host}; use https, or allow it with --allow-plain-token")
 
 
 class _Pinned:
-    """Carries requests to a node whose certificate lies before us: its fingerprint counts, not its names."""
+    """Carries requests; where a fingerprint is known it judges the certificate, not the authorities."""
 
-    def __init__(self, transport: Outbound, certificate: str) -> None:
-        from ..http import tls
-        self._transport = transport
-        self._pin = tls.fingerprint(Path(certificate))
+    def __init__(self, pin: str) -> None:
+        self._transport = Outbound(Clock(), silent(), "ocp-cli")
+        self._pin = pin
 
     def request(self, method: str, url: str, **how: Any) -> Any:
         return self._transport.request(method, url, pin_sha256=self._pin, **how)

@@ -46,7 +46,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "url", str(found["url"])
     yield "state", "ready" if found["ready"] else "alive, not ready" if found["alive"] else "answers, but not as a node does"
     for name, check in _object(found["health"].get("checks")).items():
-        yield f"  {name}", check if isinstance(check, str) else _flat(check)
+        yield f"  {name}", _check(check)
     for name, value in found["node"].items():
         if value is not None:
             yield name.replace("_", " "), _flat(value)
@@ -54,6 +54,13 @@ def lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _check(check: object) -> str:
+    if not isinstance(check, dict) or "ok" not in check:
+        return _flat(check)
+    rest = _flat({name: member for name, member in check.items() if name != "ok"})
+    return ("ok  " if check["ok"] is True else "NOT OK  ") + rest
 
 
 def _flat(value: object) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import socket
 
+TAKEN = "it is taken by another program"
 _WORDS = {
-    errno.EADDRINUSE: "it is taken by another program",
+    errno.EADDRINUSE: TAKEN,
     errno.EACCES: "there is no permission to listen on it",
     errno.EADDRNOTAVAIL: "this machine does not have that address",
 }
