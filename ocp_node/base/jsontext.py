@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from typing import Any
 
 from .errors import Malformed, Problem
 
@@ -113,7 +114,7 @@ def _encodable(text: str) -> bool:
 def _encoder(ascii_only: bool, sort: bool) -> Callable[[Json], str]:
     """A function that writes JSON without blanks.  The encoder in C is made once; the standard one makes it anew for every value."""
     made = json.JSONEncoder(separators=(",", ":"), ensure_ascii=ascii_only, sort_keys=sort, allow_nan=False)
-    make = json.encoder.c_make_encoder
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return made.encode
     text = json.encoder.encode_basestring_ascii if ascii_only else json.encoder.encode_basestring
