@@ -45,6 +45,11 @@ class Admission:
         self._counted = (0, 0)              # when nodes were last counted, and how many were live; new ones are added
         self.equivocations = 0
 
+    @property
+    def buckets(self) -> int:
+        """How many nodes and sources are counted."""
+        return len(self._publishers) + len(self._newcomers)
+
     def now_us(self) -> int:
         return int(self._clock.time() * MICROSECONDS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,21 @@ def build(core: Core, rooms: Rooms) -> Directory:
     room.begin(core)
     core.signals.listen((TOPIC,), room.stirred)
     core.tickers.add("directory-sweep", room.sweep)
+    _measure(core, room)
     return room
+
+
+def _measure(core: Core, room: Directory) -> None:
+    measures = core.measures
+    measures.counter("ocp_directory_events_total", "What happened in the directory, for refusals by reason.",
+                     lambda: {(("what", what), ("why", why)): float(count) for (what, why), count in sorted(room.counts.items())})
+    measures.counter("ocp_directory_equivocations_total", "Different artifacts under one number.", lambda: float(room.admission.equivocations))
+    measures.gauge("ocp_directory_nodes", "Nodes whose artifact is kept, served or not.", lambda: float(room.state().nodes))
+    measures.gauge("ocp_directory_highwaters", "Nodes whose highest number is remembered.", lambda: float(room.state().highwaters))
+    measures.gauge("ocp_directory_position", "The last position in the feed.", lambda: float(room.state().position))
+    measures.gauge("ocp_directory_listeners", "Streams of the feed.", lambda: float(room.feed.listeners))
+    measures.gauge("ocp_directory_buckets", "Callers and nodes whose share is counted.",
+                   lambda: float(len(room.writes) + len(room.reads) + room.admission.buckets))
 
 
 class Directory:
@@ -51,6 +66,7 @@ class Directory:
         self.writes = Buckets(*policy.source_writes, core.clock.monotonic)
         self.reads = Buckets(*policy.source_reads, core.clock.monotonic)
         self.counts: dict[tuple[str, str], int] = {}      # what happened, and for refusals why
+        self._counting = threading.Lock()
         self.position = 0                                 # the last one that was given, as the loop knows it
         self._side = PositionFile(core.data / POSITION_FILE)
         self._ids = core.ids
@@ -122,7 +138,8 @@ class Directory:
 
     def count(self, what: str, why: str = "") -> None:
         key = (what, why)
-        self.counts[key] = self.counts.get(key, 0) + 1
+        with self._counting:                              # workers, the writer and the loop count
+            self.counts[key] = self.counts.get(key, 0) + 1
 
     def trace(self, event_type: str, peer: str, reason: str = "") -> None:
         """One trace event; bounded, no bodies, no addresses."""
@@ -159,6 +176,11 @@ class Directory:
                 if not swept:
                     break
         return SWEEP_SECONDS
+
+    def state(self) -> table.State:
+        """The directory's counts as stored."""
+        with self.reader.snapshot() as connection:
+            return table.state(connection)
 
     def figures(self) -> dict[str, Any]:
         """The directory in numbers, for the operator."""

@@ -15,6 +15,9 @@ class Duties:
 def build(core: Core, rooms: Rooms) -> Duties:
     """The mirror reads, this node's advertisement is published, and the local network is looked at, as far as configured."""
     settings = core.settings
+    core.sightings.register("directories", lambda limit: rooms["directory.resolver"].sightings(limit))
     if settings.directory_upstreams or settings.directory_read_from or settings.directory_publish_to:
         rooms["directory.mirror"]
+    if settings.directory_publish_to:
+        rooms["directory.publisher"]
     return Duties()
