@@ -1,0 +1,1 @@
+"""What `scripts/bench.py` measures with: contenders, load, rows."""
