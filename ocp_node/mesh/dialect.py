@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..base import jsontext
-from ..base.errors import Malformed
+from ..base.errors import Malformed, Problem
 from ..contract.route import Reply, Route
 from ..http.dialect import Dialect
 
@@ -37,7 +37,24 @@ class MeshDialect(Dialect):
             from ..contract.requests import Invalid, protocol_validation
             assert isinstance(malformed, Invalid)
             return Reply(protocol_validation(malformed.issues, malformed.schema_ref, route, head.path if head else ""), 400)
+        if malformed.problems and not malformed.message:
+            malformed = Malformed(malformed.problems, malformed.code, worded(malformed.problems[0]))
         return super().malformed(malformed, route, head)
+
+
+_KINDS = {"integer": "an integer", "array": "a list", "object": "an object"}
+
+
+def worded(problem: Problem) -> str:
+    """The first thing that is wrong, as the mesh says it: `ttl_seconds must be an integer`."""
+    name = problem.dotted().removeprefix("$").removeprefix(".") or "request body"
+    if problem.code == "required":
+        return f"{name} is required"
+    if problem.code == "type":
+        return f"{name} must be {_KINDS.get(problem.expected, 'a ' + problem.expected)}"
+    bounds = {"minimum": "at least", "maximum": "at most", "max-length": "no longer than", "min-length": "no shorter than",
+              "max-items": "no more than", "enum": "one of"}
+    return f"{name} must be {bounds.get(problem.code, problem.code)} {problem.expected}".strip()
 
 
 DIALECT = MeshDialect()
