@@ -12,7 +12,7 @@ from ..base.errors import Malformed, Refusal
 from ..contract.route import Headers, Reply, Route
 from ..http.dialect import Dialect
 from ..http.router import decoded
-from .artifact import is_node_id
+from .shape import is_node_id
 
 if TYPE_CHECKING:
     from ..http.app import Exchange

@@ -6,7 +6,7 @@ The directory itself reads artifacts more strictly, under bounds that its operat
 from __future__ import annotations
 
 from ..base.records import record, whole, wire
-from .artifact import INTEGER_MAX
+from .shape import INTEGER_MAX
 
 NODE_ID = r"node:did:key:z[1-9A-HJ-NP-Za-km-z]+"
 

@@ -13,7 +13,7 @@ from ..base.errors import Malformed, Refusal
 from ..contract.route import Auth, Call, Events, Reply, Wait, Write
 from . import rules, table
 from .admission import TOPIC, Admission, Stored, limited
-from .artifact import MICROSECONDS, is_node_id
+from .shape import MICROSECONDS, is_node_id
 from .buckets import Buckets, source_key
 from .dialect import ANYONE, TRACE_CODES
 from .feed import Feed

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from ..base.errors import Refusal
-from .artifact import MICROSECONDS, Advertisement, Shape
+from .artifact import Advertisement
+from .shape import MICROSECONDS, Shape
 
 RETENTION_US = 72 * 3600 * MICROSECONDS       # an artifact that is no longer served, and a node's highest number
 FRESH_SECONDS_MAX = 30                        # a reader may keep an artifact so long without asking again

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from ocp_node.base.errors import Malformed, Refusal
-from ocp_node.directory import artifact
+from ocp_node.directory import artifact, shape
 from ocp_node.directory.artifact import Shape
 from tests.support.adverts import Signer
 
@@ -43,7 +43,7 @@ def test_what_is_no_strict_json_object_is_malformed(raw):
     ("0001-01-01T00:00:00+23:59", -62_135_683_140_000_000),
 ])
 def test_a_date_time_is_its_instant(text, us):
-    assert artifact.instant_us(text) == us
+    assert shape.instant_us(text) == us
 
 
 @pytest.mark.parametrize("text", [
@@ -54,7 +54,7 @@ def test_a_date_time_is_its_instant(text, us):
 ])
 def test_what_is_no_date_time_is_refused(text):
     with pytest.raises(ValueError):
-        artifact.instant_us(text)
+        shape.instant_us(text)
 
 
 @pytest.mark.parametrize("url, fine", [
@@ -66,7 +66,7 @@ def test_what_is_no_date_time_is_refused(text):
     ("wss://a\\@b", False), ("wss://[::1", False), ("wss://[1.2.3]", False), ("wss://[:::]", False), ("", False), (" wss://a", False),
 ])
 def test_an_endpoint_is_a_plain_wss_url(url, fine):
-    assert artifact.is_endpoint_url(url) is fine
+    assert shape.is_endpoint_url(url) is fine
 
 
 @pytest.mark.parametrize("members, found", [

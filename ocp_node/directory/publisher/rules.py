@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...base.clock import instant_text
-from ..artifact import INTEGER_MAX, is_endpoint_url
+from ..shape import INTEGER_MAX, is_endpoint_url
 
 STREAM_PATH = "/mesh/stream"          # what answers there is a WebSocket (OCP 0.1 transports)
 RENEW_AFTER = 1 / 3                   # of its life
