@@ -41,9 +41,7 @@ class Router:
             methods = self._exact.setdefault(route.path, {})
         else:
             parts = route.path.split("/")
-            if "{" in _group(parts):
-                raise ValueError(f"{route.path}: the second of more than two segments must be literal")
-            group = self._open.setdefault(_group(parts), [])
+            group = self._open.setdefault(_group(parts) if "{" not in _group(parts) else parts[1] + _ANY, [])
             methods = next((known for shape, known in group if _same_shape(shape, parts)), {})
             if not methods:
                 group.append((parts, methods))
@@ -60,7 +58,7 @@ class Router:
             return Match(exact[wanted], {})
         allowed = set(exact or ())
         parts = path.split("/")
-        for shape, methods in self._open.get(_group(parts), ()):
+        for shape, methods in (*self._open.get(_group(parts), ()), *self._open.get(parts[1] + _ANY if len(parts) > 3 else _ANY, ())):
             values = _values(shape, parts)
             if values is None:
                 continue
@@ -70,6 +68,9 @@ class Router:
         if "GET" in allowed:
             allowed.add("HEAD")
         return NoMatch(tuple(sorted(allowed)))
+
+
+_ANY = "/{}"             # the group of paths whose second of more than two segments is open: `/cap/{node_id}/{capability_id}`
 
 
 def _group(parts: list[str]) -> str:

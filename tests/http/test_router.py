@@ -12,7 +12,8 @@ def route(method, path):
 
 ROUTER = Router([route("GET", "/mesh/jobs/{job_id}"), route("POST", "/mesh/jobs/submit"), route("POST", "/mesh/jobs/{job_id}/cancel"),
                  route("GET", "/adv/{node_id}"), route("PUT", "/adv/{node_id}"), route("GET", "/adv"), route("GET", "/app/{name}"), route("POST", "/app/run"),
-                 route("GET", "/")])
+                 route("GET", "/"), route("PUT", "/cap/{node_id}/{capability_id}"), route("PUT", "/cap/{node_id}/{capability_id}/endorsement"),
+                 route("GET", "/cap/fixed/{name}")])
 
 
 @pytest.mark.parametrize("method, path, found, values", [
@@ -24,6 +25,10 @@ ROUTER = Router([route("GET", "/mesh/jobs/{job_id}"), route("POST", "/mesh/jobs/
     ("GET", "/adv/%ff", "/adv/{node_id}", {"node_id": "%ff"}),
     ("HEAD", "/adv", "/adv", {}),
     ("GET", "/app/run", "/app/{name}", {"name": "run"}),
+    ("PUT", "/cap/node:x/a%2Fb", "/cap/{node_id}/{capability_id}", {"node_id": "node:x", "capability_id": "a/b"}),
+    ("PUT", "/cap/x/y/endorsement", "/cap/{node_id}/{capability_id}/endorsement", {"node_id": "x", "capability_id": "y"}),
+    ("GET", "/cap/fixed/y", "/cap/fixed/{name}", {"name": "y"}),
+    ("PUT", "/cap/fixed/y", "/cap/{node_id}/{capability_id}", {"node_id": "fixed", "capability_id": "y"}),
 ])
 def test_a_request_finds_its_route(method, path, found, values):
     match = ROUTER.match(method, path)
@@ -33,7 +38,8 @@ def test_a_request_finds_its_route(method, path, found, values):
 @pytest.mark.parametrize("method, path, allowed", [
     ("GET", "/mesh/jobs/", ()), ("GET", "/mesh/jobs/1/", ()), ("GET", "/Mesh/jobs/1", ()), ("DELETE", "/mesh/jobs/1", ("GET", "HEAD")),
     ("DELETE", "/adv/x", ("GET", "HEAD", "PUT")), ("PUT", "/adv", ("GET", "HEAD")), ("POST", "/", ("GET", "HEAD")), ("GET", "/adv/x/y", ()), ("GET", "", ()),
-    ("DELETE", "/app/run", ("GET", "HEAD", "POST")),
+    ("DELETE", "/app/run", ("GET", "HEAD", "POST")), ("GET", "/cap/x/y", ("PUT",)), ("GET", "/cap//y", ()), ("GET", "/cap/x/y/other", ()),
+    ("DELETE", "/cap/fixed/y", ("GET", "HEAD", "PUT")),
 ])
 def test_no_route_says_what_the_path_allows(method, path, allowed):
     match = ROUTER.match(method, path)
