@@ -3,14 +3,15 @@
 from ...contract.limits import ARTIFACT_BODY_BYTES_MAX, MESH_BODY_BYTES_MAX
 from ...contract.route import Auth, Lane, Route, planned
 
-ROUTES = planned((
+ROUTES = (
     Route("mesh.artifacts.list", "GET", "/mesh/artifacts",
           "List artifacts by their properties, newest first.",
-          Auth.PUBLIC, Lane.INLINE, "list_all",
+          Auth.PUBLIC, Lane.WORKER, "list_all", reply="ArtifactList", query="Search",
           contract={"handler": "_handle_mesh_artifact_list", "group": "artifacts", "query": {"artifact_kind": "string",
                     "attempt_id": "string", "digest": "string", "job_id": "string", "limit": "integer", "media_type": "string",
                     "owner_peer_id": "string", "parent_artifact_id": "string", "retention_class": "string"},
                     "response": "ArtifactList"}),
+    *planned((
     Route("mesh.artifacts.show", "GET", "/mesh/artifacts/{artifact_id}",
           "Show one artifact, with its content for those who may read it.",
           Auth.ARTIFACT_CONTENT, Lane.WORKER, "show",
@@ -51,4 +52,5 @@ ROUTES = planned((
           Auth.OPERATOR, Lane.WORKER, "purge", body_bytes_max=MESH_BODY_BYTES_MAX,
           contract={"handler": "_handle_mesh_artifact_purge", "group": "artifacts", "body": {"limit": "integer"},
                     "response": "ArtifactPurgeResponse"}),
-))
+)),
+)

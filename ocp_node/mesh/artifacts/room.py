@@ -1,0 +1,213 @@
+"""Artifacts of this node (OCP 0.1 artifacts): bytes with a digest, and records of who published them.
+
+Bytes are stored first and counted second:
+
+    blob = artifacts.put(content)                                    # any thread but the loop, never inside a change
+    ... in the change: artifact = artifacts.record(connection, {"media_type": ..., "metadata": {...}}, blob)
+
+A blob whose record is never made is swept; a record whose change is undone was never there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...base.clock import instant_text
+from ...base.errors import Refusal
+from ...contract.route import Call, Reply
+from ...core import Core, Rooms
+from ..lists import bounded
+from . import rules, table
+from .blobs import Blob, Blobs, full
+
+if TYPE_CHECKING:
+    from ...store.writer import WriteConnection
+
+__all__ = ["Artifacts", "Blob", "build"]
+
+Members = dict[str, Any]
+
+PURGED_PER_READ = 20                 # expired artifacts that a reader's visit removes, besides the sweep
+EVICTED_MAX = 1_000                  # in one change
+LIST_BYTES_MAX = 8 * 1024 * 1024     # of metadata in one list, so that a page fits the memory of a small device
+
+
+class Artifacts:
+    """The store.  Blobs are files, records are rows."""
+
+    def __init__(self, core: Core, rooms: Rooms) -> None:
+        self._core = core
+        self._rooms = rooms
+        self._settings = core.settings
+        self.node_id = core.identity.node_id
+        self.blobs = Blobs(core.data / "artifacts", core.clock, core.ids)
+
+    # --- storing
+
+    def put(self, content: bytes) -> Blob:
+        """The bytes are on the disk, and stay there while the blob is held.  `Refusal` when they are too many or the disk is full."""
+        return self.put_all([content])[0]
+
+    def put_all(self, contents: Iterable[bytes]) -> list[Blob]:
+        """The same for several contents, for less than one by one."""
+        contents = list(contents)
+        for content in contents:
+            self.check_size(len(content))
+        return self.blobs.put_all(contents)
+
+    def check_size(self, size: int) -> None:
+        """`Refusal` for more bytes than one artifact may have."""
+        if size > self._settings.artifacts_max_bytes:
+            raise Refusal("too_large", "artifact too large")
+
+    def record(self, connection: WriteConnection, descriptor: Mapping[str, Any], blob: Blob, *, remote: bool = False,
+               lenient: bool = False) -> Members:
+        """The blob is an artifact now, with an event that says so; inside a change.
+
+        `descriptor`: id, media_type, policy, metadata, owner_peer_id, request_id; each may be missing.  `remote`: a peer published
+        it, so it is kept no longer than peers may ask for.  `lenient`: what cannot be read of its retention is passed over.
+        """
+        stored = self._made(connection, descriptor, blob, remote, lenient)
+        if not table.counted(connection, blob.digest):
+            self._make_room(connection, blob.size)
+        self._add(connection, stored)
+        connection.event("mesh.artifact.published", peer_id=stored["owner_peer_id"], request_id=str(descriptor.get("request_id") or ""),
+                         payload={"artifact_id": stored["id"], "digest": blob.digest, "media_type": stored["media_type"],
+                                  "retention_class": stored["retention_class"]})
+        return self.shown(stored)
+
+    def _made(self, connection: WriteConnection, descriptor: Mapping[str, Any], blob: Blob, remote: bool, lenient: bool) -> Members:
+        media_type = rules.media_type(descriptor.get("media_type"), rules.BYTES_TYPE)
+        metadata = rules.with_facts(descriptor.get("metadata") or {}, blob.digest, blob.size, media_type)
+        rules.check_sizes(metadata)
+        given = descriptor.get("policy")
+        kept = rules.retention(metadata, given or {}, pinned=rules.pinned(metadata), now=connection.clock.time(), lenient=lenient,
+                               remote_seconds_max=self._settings.artifacts_max_remote_retention_seconds if remote else None)
+        return {"id": descriptor.get("id") or connection.ids.uuid(), "digest": blob.digest, "media_type": media_type,
+                "size_bytes": blob.size, "owner_peer_id": descriptor.get("owner_peer_id") or self.node_id, "policy": rules.policy(given),
+                "metadata": metadata, "retention_class": kept.retention_class, "retention_deadline_at": kept.deadline_at,
+                "created_at": connection.clock.text()}
+
+    def _add(self, connection: WriteConnection, stored: Members) -> None:
+        metadata = stored["metadata"]
+        searched = {"artifact_kind": rules.kind_of(metadata),
+                    **{name: rules.text_of(metadata, name) for name in ("job_id", "attempt_id", "parent_artifact_id")}}
+        table.add(connection, stored, searched, rules.pinned(metadata))
+
+    def _make_room(self, connection: WriteConnection, size: int) -> None:
+        """There is room for that many bytes more: unpinned ephemeral artifacts go first, then those of sessions, oldest first."""
+        most = self._settings.artifacts_max_total_bytes
+        over = table.weight(connection)[0] + size - most
+        if size > most:
+            raise full()
+        evicted = 0
+        for retention_class in ("ephemeral", "session"):
+            while over > 0 and evicted < EVICTED_MAX:
+                oldest = table.expendable(connection, retention_class, 50)
+                if not oldest:
+                    break
+                for artifact_id, digest, held in oldest:
+                    if over > 0:
+                        freed = self.remove(connection, artifact_id, digest, "quota_exceeded", retention_class)
+                        over, evicted = over - (held if freed else 0), evicted + 1
+        if over > 0:
+            raise full()
+
+    def remove(self, connection: WriteConnection, artifact_id: str, digest: str, reason: str, retention_class: str) -> bool:
+        """The artifact is gone, with an event.  True when its blob goes with it."""
+        freed = table.drop(connection, artifact_id, digest)
+        connection.event("mesh.artifact.purged", payload={"artifact_id": artifact_id, "digest": digest, "reason": reason,
+                                                          "retention_class": retention_class})
+        return freed
+
+    # --- finding
+
+    def find(self, connection: Any, artifact_id: str) -> Members | None:
+        """The artifact as operators see it, or None; inside a change or a snapshot."""
+        stored = table.find(connection, artifact_id, self._core.clock.text())
+        return self.shown(stored) if stored else None
+
+    def with_digest(self, connection: Any, digest: str) -> Members | None:
+        """The newest artifact with that content, or None."""
+        stored = table.newest_of(connection, rules.bare(digest), self._core.clock.text())
+        return self.shown(stored) if stored else None
+
+    def content(self, artifact: Mapping[str, Any]) -> bytes:
+        """The artifact's bytes, which have its digest; not on the loop.  `Refusal` when they are gone or spoiled."""
+        try:
+            return self.blobs.read(artifact["digest"], artifact["size_bytes"])
+        except Refusal as fault:
+            self.note_spoiled(artifact, fault)
+            raise
+
+    def note_spoiled(self, artifact: Mapping[str, Any], fault: Refusal) -> None:
+        """That the bytes are not what they were is remembered, and told."""
+        if fault.code == "corrupted":
+            self._core.writer.submit(lambda connection: self._mark_corrupted(connection, artifact["id"]), lambda result, failed: None)
+
+    def _mark_corrupted(self, connection: WriteConnection, artifact_id: str) -> None:
+        stored = table.find(connection, artifact_id, connection.clock.text())
+        if stored is None or (stored["metadata"].get("integrity") or {}).get("status") == "corrupted":
+            return
+        integrity = {"status": "corrupted", "checked_at": connection.clock.text()}
+        table.set_metadata(connection, artifact_id, {**stored["metadata"], "integrity": integrity})
+        connection.event("mesh.artifact.corrupted", payload={"artifact_id": artifact_id, "digest": stored["digest"]})
+
+    def shown(self, stored: Mapping[str, Any]) -> Members:
+        """A row as operators see it."""
+        return rules.shown(stored, self._core.base_url)
+
+    def json_bytes(self, value: object) -> bytes:
+        """How a JSON value is stored (OCP 0.1 artifact encodings)."""
+        return rules.stored_bytes(value)
+
+    # --- what is over
+
+    def purge(self, connection: WriteConnection, limit: int) -> Members:
+        """At most `limit` artifacts whose time is over are gone, the oldest deadline first.  Gives the counts."""
+        counts = {"purged": 0, "kept": 0, "freed_bytes": 0}
+        for artifact_id, digest, retention_class, size, pinned in table.due(connection, connection.clock.text(), limit):
+            if pinned:
+                counts["kept"] += 1
+                continue
+            freed = self.remove(connection, artifact_id, digest, "retention_expired", retention_class)
+            counts["purged"] += 1
+            counts["freed_bytes"] += size if freed else 0
+        return counts
+
+    def visit(self, connection: Any, limit: int) -> None:
+        """A reader came by: what is over goes, though the reader does not wait for it (it is not shown in any case)."""
+        deadline = table.next_deadline(connection)
+        if deadline and deadline <= self._core.clock.text():
+            self._core.writer.submit(lambda change: self.purge(change, limit), lambda result, fault: None)
+
+    def search(self, connection: Any, filters: Mapping[str, str], limit: int, private: bool = True) -> list[Members]:
+        """The newest artifacts with these properties."""
+        found = table.matching(connection, filters, self._core.clock.text(), limit, private=private, bytes_max=LIST_BYTES_MAX)
+        return [self.shown(stored) for stored in found]
+
+    def snapshot(self) -> Any:
+        """One moment of the store, for `with`."""
+        return self._core.reader.snapshot()
+
+    def later(self, seconds: float) -> str:
+        """The time in so many seconds."""
+        return instant_text(self._core.clock.time() + seconds)
+
+
+def build(core: Core, rooms: Rooms) -> Artifacts:
+    """The room."""
+    return Artifacts(core, rooms)
+
+
+def list_all(room: Artifacts, call: Call) -> Reply:
+    """GET /mesh/artifacts."""
+    filters = call.query.filters()
+    limit = bounded(call.query.limit, when_zero=25)
+    trusted = call.caller.trusted_view
+    with room.snapshot() as connection:
+        found = room.search(connection, filters, limit, private=trusted)
+        room.visit(connection, max(PURGED_PER_READ, limit))
+    shown = found if trusted else [rules.public_view(artifact) for artifact in found]
+    return Reply({"peer_id": room.node_id, "count": len(shown), "artifacts": shown, "filters": filters})
