@@ -8,8 +8,6 @@ to another name, and a digest says nothing to who lacks the key.
 from __future__ import annotations
 
 import binascii
-import hashlib
-import hmac
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,11 +74,13 @@ def derive(key: bytes, label: str, *names: str) -> bytes:
     parts = (label, *names)
     if len(key) != KEY_BYTES or any("\0" in part for part in parts):
         raise ValueError("a key has 32 bytes and a name no zero byte")
+    import hashlib
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=KEY_BYTES, key=key).digest()
 
 
 def keyed_digest(key: bytes, value: bytes) -> str:
     """HMAC-SHA-256 as 64 hex digits: equal for equal values, and no way back without the key."""
+    import hmac
     return hmac.digest(key, value, "sha256").hex()
 
 

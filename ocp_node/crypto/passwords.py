@@ -6,11 +6,10 @@ hash in the worker lane, and bound how many run at once.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from .compare import same
+from ..base.compare import same
 
 if TYPE_CHECKING:
     from ..base.ids import Ids
@@ -62,4 +61,5 @@ def outdated(stored: str, iterations: int = ITERATIONS) -> bool:
 
 
 def _derived(password: str, salt: bytes, iterations: int) -> bytes:
+    import hashlib
     return hashlib.pbkdf2_hmac("sha256", password.encode("utf-8", "surrogatepass"), salt, iterations, KEY_BYTES)

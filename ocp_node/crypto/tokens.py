@@ -5,14 +5,13 @@ Time is passed in.  Whether the user still exists, is locked or has been logged 
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..base import jsontext, limits
 from ..base.errors import Malformed, Refusal
 from . import base64url
-from .compare import same
+from ..base.compare import same
 
 if TYPE_CHECKING:
     from ..base.ids import Ids
@@ -48,6 +47,7 @@ def verify(token: str, secret: bytes, *, issuer: str, audience: str, now_seconds
 
 
 def _mac(signed: str, secret: bytes) -> str:
+    import hmac
     return base64url.encode(hmac.digest(secret, signed.encode("ascii"), "sha256"))
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
 from typing import TYPE_CHECKING
 
-from .compare import same
+from ..base.compare import same
 
 if TYPE_CHECKING:
     from ..base.ids import Ids
@@ -52,6 +50,7 @@ def _key(secret: str) -> bytes:
 
 
 def _code(key: bytes, step: int) -> str:
+    import hmac
     digest = hmac.digest(key, step.to_bytes(8, "big"), "sha1")
     start = digest[-1] & 0x0F
     number = int.from_bytes(digest[start:start + 4], "big") & 0x7FFFFFFF
@@ -72,4 +71,5 @@ def new_challenge(ids: Ids) -> tuple[str, str]:
 
 def challenge_digest(text: str) -> str:
     """The SHA-256 hex under which a challenge is looked up; the challenge itself is not kept."""
+    import hashlib
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

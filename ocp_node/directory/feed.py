@@ -6,11 +6,11 @@ something new at or before it.  A page and the position it ends at are read in o
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..base.digest import sha256
 from ..base.errors import Refusal
 from ..contract.route import Events, Reply, Wait
 from ..crypto import base64url
@@ -123,7 +123,7 @@ class Feed:
             page = self._read(connection, position or 0, query)
         self.made += 1
         body = page.body(self.epoch, self.limit(query))
-        tag = rules.etag(base64url.encode(hashlib.sha256(body).digest()))
+        tag = rules.etag(base64url.encode(sha256(body).digest()))
         self._keep(key, (body, tag, page))
         return body, tag, page, position is None
 

@@ -6,10 +6,10 @@ head, checked by its version and the second of its Date header, so that a repeat
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from ..base import limits
+from ..base.digest import sha256
 from ..contract.route import Headers, Reply, Route
 from .responses import Responses, connection_line, lines
 from .wire import Head
@@ -24,7 +24,7 @@ class Document:
         self.version = version
         self.body = body
         self.media_type = media_type
-        self.etag = '"' + hashlib.sha256(body).hexdigest()[:32] + '"'
+        self.etag = '"' + sha256(body).hexdigest()[:32] + '"'
         self.gzipped: bytes | None = None
         self.headers = headers
 

@@ -3,12 +3,12 @@ posts from loopback, so the privilege of loopback needs an honest `Host`, no for
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 
 from ..base import limits
 from ..base.clock import Clock
+from ..base.compare import same
 from ..base.errors import Refusal
 from ..contract.route import Auth, Caller, Route
 from .wire import Head, host_name
@@ -111,8 +111,7 @@ class Gates:
             if value[:7].lower() == "bearer ":
                 value = value[7:].strip()
             if value:
-                same = hmac.compare_digest(value.encode("latin-1", "replace"), self._token)
-                return "right" if same and self._token else "wrong"
+                return "right" if self._token and same(value.encode("latin-1", "replace"), self._token) else "wrong"
         return "none"
 
     def check_host(self, head: Head) -> None:

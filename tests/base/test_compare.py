@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ocp_node.crypto.compare import same
+from ocp_node.base.compare import same
 
 
 @pytest.mark.parametrize("left, right, equal", [
