@@ -117,7 +117,7 @@ def make(folder: str, python: str, stamp: str) -> str:
 def one_by_one(pip: "list[str]", fault: str) -> str:
     """What can be had is installed, so that one missing package does not take the others along."""
     with open(REQUIREMENTS, encoding="utf-8") as file:
-        wanted = [line.strip() for line in file if line.strip() and not line.startswith("#")]
+        wanted = [line.partition("#")[0].strip() for line in file if line.partition("#")[0].strip()]
     if step([*pip, *INSTALL, wanted[0]]):
         return fault
     missing = [line for line in wanted[1:] if step([*pip, *INSTALL, line])]

@@ -51,7 +51,7 @@ Rule = Callable[[Source], Iterator[str]]
 PRODUCT = sorted([ROOT / "ocp.py", ROOT / "server_contract.py", *(ROOT / "ocp_node").rglob("*.py")])
 SCRIPTS = sorted(path for folder in ("scripts", "tests") for path in (ROOT / folder).rglob("*.py"))
 WRITTEN = sorted(path for kind in ("*.py", "*.md", "*.toml", "*.sql", "*.html", "*.css", "*.js", "*.svg", "*.txt", ".ci/run")
-                 for path in ROOT.rglob(kind) if not {".git", ".test-env", ".venv", "vendor", "node_modules"} & set(path.parts)
+                 for path in ROOT.rglob(kind) if not {".git", ".bench-env", ".test-env", ".venv", "vendor", "node_modules"} & set(path.parts)
                  and "data" not in path.relative_to(ROOT).parts)
 
 

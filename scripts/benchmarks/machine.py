@@ -127,9 +127,9 @@ def free_port() -> int:
 
 
 def node(folder: Path, *flags: str, environment: Mapping[str, str] | None = None, pinned: bool = True) -> Process:
-    """The product, as shipped, on its own state folder."""
+    """The product, as shipped, on its own state folder; with the same Python environment as its peers."""
     port = free_port()
-    return Process([sys.executable, str(ROOT / "ocp.py"), "--data-dir", str(folder), "--port", str(port), "--workers", "0", *flags], port, environment,
+    return Process([peer_python(), str(ROOT / "ocp.py"), "--data-dir", str(folder), "--port", str(port), "--workers", "0", *flags], port, environment,
                    pinned=pinned)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import select
 import socket
@@ -9,7 +10,6 @@ import sqlite3
 import statistics
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,15 +75,22 @@ def cpu(loads: list[Load]) -> float:
     return statistics.median(load.cpu_us for load in loads)
 
 
-def get(port: int, path: str, headers: dict[str, str] | None = None) -> Any:
-    with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers or {}), timeout=30) as answer:
-        return json.loads(answer.read())
+def asked(port: int, method: str, path: str, body: Any = None) -> bytes:
+    """The body of a good answer; anything else ends the row."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"} if body is not None else {})
+        answer = connection.getresponse()
+        data = answer.read()
+    finally:
+        connection.close()
+    if answer.status >= 300:
+        raise Missing(f"{method} {path} answers {answer.status}: {data[:200]!r}")
+    return data
 
 
 def post(port: int, path: str, body: Any) -> Any:
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST")
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.loads(answer.read())
+    return json.loads(asked(port, "POST", path, body))
 
 
 def _compared(name: str, ours: list[Load], theirs: list[Load], must: float, aim: float) -> Measured:
@@ -96,7 +103,7 @@ def _compared(name: str, ours: list[Load], theirs: list[Load], must: float, aim:
 def g1_g2(bench: Bench) -> list[Measured]:
     """Stored documents: manifest beside an nginx constant, contract beside an nginx file of its size."""
     node = bench.node()
-    sizes = {path: urllib.request.urlopen(f"http://127.0.0.1:{node.port}{path}").read() for path in ("/mesh/manifest", "/mesh/contract")}
+    sizes = {path: asked(node.port, "GET", path) for path in ("/mesh/manifest", "/mesh/contract")}
     nginx = bench.start(machine.nginx(bench.folder, "x" * 83, sizes["/mesh/contract"]), "/constant")
     rows = []
     for path, yard, must, aim in (("/mesh/manifest", "/constant", 0.5, 1.0), ("/mesh/contract", "/file", 0.8, 1.4)):
