@@ -110,7 +110,7 @@ class App:
         known = self._heads.get(raw)
         if known is None:
             head = parse_head(raw)
-            if "//" in head.path and self._dialect(_folded(head.path)).folds_slashes:
+            if head.path.startswith("//") and self._dialect(_folded(head.path)).folds_slashes:
                 head.path = _folded(head.path)
             known = (head, self.router.match(head.method, head.path))
             if len(raw) <= limits.ANSWER_HEAD_BYTES_MAX:
@@ -347,9 +347,8 @@ def _target(raw_head: bytes) -> str:
 
 
 def _folded(path: str) -> str:
-    while "//" in path:
-        path = path.replace("//", "/")
-    return path
+    """The path with one slash in front; others stay, as they may stand around an empty id."""
+    return "/" + path.lstrip("/")
 
 
 def _is_json(media_type: str | None) -> bool:

@@ -41,7 +41,17 @@ class MeshDialect(Dialect):
             malformed = Malformed(malformed.problems, malformed.code, worded(malformed.problems[0]))
         return super().malformed(malformed, route, head)
 
+    def unmatched(self, method: str, path: str, allowed: tuple[str, ...]) -> Reply:
+        """An empty id names nothing: it is said of the thing, not of the path (OCP 0.1 statuses)."""
+        thing = THINGS.get(path.split("/")[2] if path.count("/") > 2 else "")
+        if thing and not allowed and ("//" in path or path.endswith("/")):
+            return Reply({"error": f"{thing} not found", "code": "not_found"}, 404)
+        return super().unmatched(method, path, allowed)
 
+
+# What stands under a path, by its first word.
+THINGS = {"jobs": "job", "missions": "mission", "treaties": "treaty", "artifacts": "artifact", "cooperative-tasks": "cooperative task",
+          "workers": "worker", "notifications": "notification", "approvals": "approval", "peers": "peer", "grants": "grant"}
 _KINDS = {"integer": "an integer", "array": "a list", "object": "an object"}
 
 

@@ -51,7 +51,8 @@ class Everyone:
         """What the scan found, and the URLs to try with the nodes expected there; this node left out."""
         discovery = optional(self._rooms, "mesh.discovery")
         found: list[Members] = []
-        scan: Members = {"peer_id": self._core.identity.node_id, "count": 0, "discovered": 0, "connected": 0, "errors": 0, "results": []}
+        scan: Members = {"peer_id": self._core.identity.node_id, "count": 0, "discovered": 0, "connected": 0, "errors": 0, "results": [],
+                         "suggested_urls": [], "diagnostics": {}}
         if discovery is not None:
             scan = discovery.scan_local(trust_tier=wanted.trust_tier, timeout=wanted.scan_timeout, limit=limit, port=wanted.port,
                                         loopback=loopback)

@@ -1,0 +1,56 @@
+"""Captured exchanges that the product answers differently on purpose, each with its reason.
+
+An entry names its exchange by file, index and the beginning of its case.  `status` and `error` are the product's where they follow
+from no general rule; `without` are places of the captured answer that ours does not have or has with another word.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One exchange that is answered differently."""
+    file: str
+    index: int
+    case: str
+    reason: str
+    status: int = 0
+    error: str = ""
+    without: tuple[str, ...] = ()
+
+
+STICKY = "what follows from the profile is worked out at each reading, not stored"
+KEPT = "an explicit value stays until it is changed"
+FORWARDED = "a caller behind a proxy does not have the privilege of loopback"
+ADMISSION = "strangers from the network wait for the operator's admission"
+
+DEVIATIONS: tuple[Deviation, ...] = (
+    Deviation("runtime", 23, "OPTIONS is not supported", "a known path answers 405 to other methods", 405),
+    Deviation("runtime", 24, "HEAD is not supported", "HEAD is answered like GET, without a body", 200),
+    Deviation("runtime", 32, "text/plain body accepted", "a page of a browser could send it without asking", 415),
+    Deviation("runtime", 33, "X-Forwarded-For ignored", FORWARDED, 401),
+    Deviation("runtime", 88, "connect to itself", "a node is no peer of its own", 400, "a node cannot connect to itself"),
+    Deviation("runtime", 61, "trust_tier blocked", "the other side refuses", 502, "the peer refused with status 403"),
+    Deviation("runtime", 115, "empty nonce a second time", "a nonce is never empty", 400, "nonce is required"),
+    Deviation("runtime", 124, "unknown member", "clean text", 400, "unknown member: color"),
+    Deviation("runtime", 123, "empty body", "clean text", 400, "resource is required"),
+    Deviation("runtime", 125, "empty resource", "a lease is on something", 400, "resource is required"),
+    Deviation("runtime", 126, "empty peer_id", "the text names the member that is missing", 400, "peer_id is required"),
+    Deviation("runtime", 133, "heartbeat after release", "a lease that is over is not extended", 409, "lease is not active"),
+    Deviation("runtime", 134, "other peer after the first lease", "the second lease still holds the resource", 409,
+              "resource is leased by another peer"),
+    Deviation("runtime", 195, "LAN client: signed peer route", ADMISSION, without=("$.peer.status",)),
+    Deviation("runtime", 211, "signed route in token mode", ADMISSION, without=("$.peer.status",)),
+    Deviation("runtime", 207, "bad JSON without token", "the credential is looked at before the body is read", 401,
+              "operator authorization required"),
+    Deviation("runtime", 226, "a server that is not an OCP node", "what is no manifest is refused before a handshake", 502,
+              "peer card is missing organism_id"),
+    Deviation("runtime", 65, "ok by base_url", "copies of manifests are left out of a large answer",
+              without=("$.sync.remote_manifest",)),
+    Deviation("runtime", 227, "LAN peer, operator token", "copies of manifests are left out of a large answer",
+              without=("$.sync.remote_manifest",)),
+    Deviation("ops", 134, "id containing a slash, unescaped", "an id with a slash is percent-encoded in a path", 404, "unknown endpoint"),
+    Deviation("missions", 291, "reading an attempt", "an id with a slash is percent-encoded in a path", 404, "unknown endpoint"),
+)
