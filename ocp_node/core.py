@@ -60,12 +60,14 @@ class Core:
     @property
     def processes(self) -> Engine:
         """The process engine; made when first asked for, as a node that starts nothing needs none."""
-        return self._once("processes", self.make_processes)
+        made: Engine = self._once("processes", self.make_processes)
+        return made
 
     @property
     def outbound(self) -> Outbound:
         """The only way to call another machine; made when first asked for."""
-        return self._once("outbound", self.make_outbound)
+        made: Outbound = self._once("outbound", self.make_outbound)
+        return made
 
     def made(self, name: str) -> Any:
         """`processes` or `outbound` if it was ever needed, else None: what a stop has to end."""

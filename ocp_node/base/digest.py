@@ -5,12 +5,17 @@ For content of megabytes `hashlib` is the better choice: OpenSSL uses the proces
 
 from __future__ import annotations
 
-try:
-    from _sha2 import sha256             # Python 3.12 on
-except ImportError:
-    try:
-        from _sha256 import sha256       # type: ignore[import-not-found, no-redef]   # Python 3.11
-    except ImportError:
-        from hashlib import sha256       # type: ignore[assignment]
+import importlib
+from typing import Any
 
-__all__ = ["sha256"]
+
+def _built_in() -> Any:
+    for name in ("_sha2", "_sha256", "hashlib"):     # Python 3.12 on, 3.11, and any that was built without them
+        try:
+            return importlib.import_module(name).sha256
+        except (ImportError, AttributeError):
+            continue
+    raise ImportError("this Python has no SHA-256")
+
+
+sha256 = _built_in()

@@ -70,7 +70,7 @@ class Nothing:
 @record
 class Anything:
     """Any object; the handler reads it as it came."""
-    document: dict = whole()
+    document: dict[str, Any] = whole()
 
 
 class _Decoding:
@@ -179,7 +179,7 @@ def _plain(hint: Any) -> type:
     for option in typing.get_args(hint) or (hint,):
         supertype = getattr(option, "__supertype__", option)
         if supertype in (int, float, bool):
-            return supertype
+            return typing.cast(type, supertype)
     return str
 
 

@@ -79,7 +79,8 @@ class Route:
 
     def function(self) -> Callable[..., Any]:
         """The handler itself."""
-        return getattr(importlib.import_module(f"ocp_node.{self.room}.room"), self.handler)
+        found: Callable[..., Any] = getattr(importlib.import_module(f"ocp_node.{self.room}.room"), self.handler)
+        return found
 
     def record(self, name: str) -> type:
         """The record class of that name: of the room, or `module:Name` for one that rooms share."""
@@ -89,7 +90,8 @@ class Route:
         if name == "Anything":
             return records.Anything
         module, _, member = name.rpartition(":")
-        return getattr(importlib.import_module(f"ocp_node.{module}" if module else f"ocp_node.{self.room}.records"), member)
+        found: type = getattr(importlib.import_module(f"ocp_node.{module}" if module else f"ocp_node.{self.room}.records"), member)
+        return found
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ each kind of failure is caught in one place (`_answer_fault`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..base import limits
 from ..base.errors import Malformed, NotStored, Refusal
@@ -25,6 +25,12 @@ from .wire import BadRequest, Head, parse_head
 
 if TYPE_CHECKING:
     from ..store.writer import Writer
+
+class Finds(Protocol):
+    """The rooms of a node by folder name with dots."""
+
+    def __getitem__(self, name: str) -> Any: ...
+
 
 Deliver = Callable[[Any], None]       # gets bytes to send, or a Wait, Events or WebSocket to set up; on the loop
 
@@ -70,7 +76,7 @@ def _nowhere(answer: Any) -> None:
 class App:
     """Everything between a request's bytes and the rooms of one node."""
 
-    def __init__(self, router: Router, gates: Gates, dialects: list[Dialect], rooms: Mapping[str, Any], responses: Responses,
+    def __init__(self, router: Router, gates: Gates, dialects: list[Dialect], rooms: Finds, responses: Responses,
                  log: Log, ids: Ids, writer: Writer, call_soon: Callable[[Callable[[], None]], None], workers: Workers) -> None:
         self.router = router
         self.gates = gates
@@ -199,6 +205,8 @@ class App:
             answer = self._handle(exchange, raw)
             if isinstance(answer, Write):
                 answer = answer.then(self.writer.run(answer.change))
+            if not isinstance(answer, Reply):
+                raise TypeError(f"a long handler answered {type(answer)}")
         except Exception as fault:                        # the last line of defence of the long lane
             answer = self._answer_fault(exchange, fault)
         self.count(exchange, answer.status)

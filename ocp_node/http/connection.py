@@ -592,7 +592,8 @@ class Connection:
             if pending[0]:
                 pending[0] = False
                 self.sock.sendall(CONTINUE)
-            return self.sock.recv(count)
+            data: bytes = self.sock.recv(count)
+            return data
 
         return receive
 

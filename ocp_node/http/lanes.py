@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from ..base import limits
 from ..base.errors import Busy
@@ -118,10 +118,7 @@ def gather(works: Sequence[Callable[[], Any]], parallel: int, seconds: float) ->
         return list(gathering.outcomes)
 
 
-class Receiver(Protocol):
-    """A blocking source of bytes; b"" at the end."""
-
-    def __call__(self, count: int) -> bytes: ...
+Receiver = Callable[[int], bytes]        # a blocking source of bytes; b"" at the end
 
 
 class BodyReader:

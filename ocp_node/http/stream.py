@@ -66,6 +66,14 @@ class Fan:
         self._sinks.add(sink)
         return lambda: self._sinks.discard(sink)
 
+    def remove(self, sink: Sink) -> None:
+        """The sink hears no more of this; harmless when it did not."""
+        self._sinks.discard(sink)
+
+    def sinks(self) -> list[Sink]:
+        """Who listens now."""
+        return list(self._sinks)
+
     def publish(self, data: bytes) -> None:
         for sink in list(self._sinks):
             sink.send(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import sys
@@ -33,6 +34,7 @@ from ..store.outbox import Outbox
 SURFACES = ("mesh", "directory", "appmesh", "oscp", "node")
 SWITCH_SECONDS = 0.0005        # how long a busy thread may keep the interpreter while the loop has work
 DRAIN_SECONDS = 5.0
+EVENTS_PRUNED_SECONDS = 3600.0
 
 
 class Node:
@@ -68,11 +70,13 @@ class Node:
         sys.setswitchinterval(SWITCH_SECONDS)
         store, writer = self.store, self.store.writer
         self.tickers = Tickers(self.log)
-        outbox = Outbox(writer, store.reader, self.clock, self.log, self._chance)
+        self.workers = Workers(self.log)
+        outbox = Outbox(writer, store.reader, self.clock, self.log, self._chance, spread=self.workers.submit)
         self.core = Core(self.settings, store.data, self.clock, self.ids, self.log, identity, writer, store.reader, writer.feed, signals,
                          self.loop, self.tickers, self._make_processes, self._make_outbound, self._environment, outbox)
         self.rooms = Rooms(self.core)
         self._listen()
+        self.tickers.add("events-retention", self._prune_events)
         outbox.wake = self.tickers.add("outbox", outbox.step).wake
         self._start_rooms()
 
@@ -87,7 +91,6 @@ class Node:
                  f"{local.host_name()}.local", *local.local_addresses())
         self.gates = Gates(self.clock, operator_token=token, hosts=hosts, trusted_proxies=settings.trusted_proxies, read_auth=settings.read_auth)
         responses = Responses(lambda: self.loop.second, secure=tls is not None)
-        self.workers = Workers(self.log)
         self.app = App(Router(self.routes), self.gates, self._dialects(), self.rooms, responses, self.log, self.ids, self.store.writer,
                        self.loop.call_soon, self.workers)
         try:
@@ -120,9 +123,20 @@ class Node:
         for surface in SURFACES:
             module = importlib.import_module(f"ocp_node.{surface}.surface")
             for auth, name in getattr(module, "GATES", {}).items():
-                self.gates.add(auth, lambda route, head, caller, name=name: self.rooms[name].admit(route, head, caller))
+                self.gates.add(auth, functools.partial(self._admit, name))
             for name in getattr(module, "START", ()):
                 self.rooms[name]
+
+    def _admit(self, name: str, route: Any, head: Any, caller: Any) -> None:
+        """A surface's own credential is proven by the room that keeps it."""
+        self.rooms[name].admit(route, head, caller)
+
+    def _prune_events(self) -> float:
+        """Events beyond what is kept are gone; in steps, so that no change waits long for the writer."""
+        feed, kept = self.core.feed, self.settings.events_kept
+        while self.store.writer.run(lambda connection: feed.prune(connection, kept)):
+            pass
+        return EVENTS_PRUNED_SECONDS
 
     def _make_processes(self) -> Any:
         from ..processes.engine import Engine

@@ -15,4 +15,4 @@ class Alive:
 class Readiness:
     """Whether the node can serve, check by check; each check has `ok` and what it looked at."""
     status: str = wire(choices=("ready", "not_ready"))
-    checks: dict[str, dict] = wire()
+    checks: dict[str, dict[str, object]] = wire()
