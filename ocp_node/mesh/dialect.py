@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..base import jsontext
 from ..base.errors import Malformed, Problem
 from ..contract.route import Reply, Route
 from ..http.dialect import Dialect
+from .artifacts.routes import METADATA, asks_metadata
 
 if TYPE_CHECKING:
+    from ..http.app import Exchange
     from ..http.wire import Head
 
 
@@ -18,6 +21,18 @@ class MeshDialect(Dialect):
 
     surface = "mesh"
     prefixes = ("/mesh",)
+
+    def admit(self, exchange: Exchange, rooms: Mapping[str, Any]) -> None:
+        """What moves an artifact's bytes is bounded by this node's settings; what only asks for its metadata needs no thread of its own."""
+        route = exchange.route
+        if route is None or route.room != "mesh.artifacts" or exchange.head is None:
+            return
+        if route.id == METADATA.id and asks_metadata(exchange.head.query):
+            exchange.route = METADATA
+        elif route.id == "mesh.artifacts.publish":
+            exchange.bytes_max = rooms["mesh.artifacts"].envelope_bytes_max
+        elif route.body_stream:
+            exchange.bytes_max = rooms["mesh.artifacts"].streamed_max
 
     def read(self, route: Route, raw: bytes) -> Any:
         """A route with a published request schema measures also what is no object; all others want one."""
@@ -52,7 +67,7 @@ class MeshDialect(Dialect):
 # What stands under a path, by its first word.
 THINGS = {"jobs": "job", "missions": "mission", "treaties": "treaty", "artifacts": "artifact", "cooperative-tasks": "cooperative task",
           "workers": "worker", "notifications": "notification", "approvals": "approval", "peers": "peer", "grants": "grant"}
-_KINDS = {"integer": "an integer", "array": "a list", "object": "an object"}
+_KINDS = {"integer": "an integer", "array": "an array", "object": "an object"}
 
 
 def worded(problem: Problem) -> str:

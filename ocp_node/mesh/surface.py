@@ -35,3 +35,6 @@ ROUTES = (
     *SCHEDULER, *WORKERS, *MISSIONS, *COOPERATIVE_TASKS, *CONTINUITY, *ARTIFACTS, *GRANTS, *HELPERS, *PRESSURE, *APPROVALS,
     *NOTIFICATIONS, *TREATIES, *SECRETS, *AUTONOMY, *APP, *DEVICE_PROFILE, *STREAM, *CONTROL,
 )
+
+# Rooms with duties of their own, which nobody has to ask for.
+START = ("mesh.artifacts",)

@@ -148,12 +148,16 @@ class Blobs:
         """A descriptor of the blob's file, whose bytes have just been seen to have that digest.  The caller closes it."""
         descriptor = self.open(digest, size)
         try:
-            if _digest_of(descriptor) != digest:
-                raise corrupted()
+            self.check(descriptor, digest)
         except BaseException:
             os.close(descriptor)
             raise
         return descriptor
+
+    def check(self, descriptor: int, digest: str) -> None:
+        """The file's bytes have that digest, or `Refusal("corrupted")`; read piece by piece, left at its start."""
+        if _digest_of(descriptor) != digest:
+            raise corrupted()
 
     def read(self, digest: str, size: int) -> bytes:
         """The blob's bytes, which have that digest."""
@@ -181,6 +185,13 @@ class Blobs:
             for inner in sorted(_names(self._root / "sha256" / outer)):
                 if HEX.fullmatch(outer + inner):
                     yield outer + inner
+
+    def drop_abandoned(self) -> None:
+        """Drafts that cannot be resumed, of a process that is no more, are gone."""
+        for name in _names(self._root / "incoming"):
+            with self._lock:
+                if name not in self._drafts and not HEX.fullmatch(name.removesuffix(".part")):
+                    (self._root / "incoming" / name).unlink(missing_ok=True)
 
     def drop_drafts(self, older_than: float) -> int:
         """Drafts that nobody writes, untouched since that second (since 1970), are gone.  Gives how many were."""

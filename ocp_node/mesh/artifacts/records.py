@@ -79,3 +79,72 @@ class ArtifactList:
     count: int = wire(minimum=0)
     artifacts: list[Artifact] = wire()
     filters: dict[str, str] = wire(about="all properties as they were compared")
+
+
+@record
+class Show:
+    """How an artifact is shown."""
+    include_content: bool = wire(default=True, about="`0`, `false`, `no`, `off`: metadata alone, which everybody may have")
+    raw: bool = wire(default=False, about="the bytes themselves; so does `Accept: application/octet-stream`.  Ranges are served")
+    peer_id: str = wire(default="", length_max=256, about="sent by peers; gives no right")
+
+
+@record
+class Published:
+    """The artifact as it was stored."""
+    status: str = wire(choices=("published",))
+    artifact: Artifact = wire()
+    deduped: bool = wire(default=False, about="the same request had been carried out before")
+
+
+@record
+class Upload:
+    """What is said of the bytes in the body; their media type is the request's Content-Type."""
+    digest: str = wire(default="", length_max=128, about="SHA-256 that the bytes must have")
+    media_type: str = wire(default="", length_max=256, about="where Content-Type cannot say it")
+    classification: str = wire(default="trusted", choices=rules.CLASSIFICATIONS)
+    artifact_kind: str = wire(default="", length_max=128)
+    artifact_type: str = wire(default="", length_max=256)
+    name: str = wire(default="", length_max=512, about="for people; never a path")
+    job_id: str = wire(default="", length_max=256)
+    parent_artifact_id: str = wire(default="", length_max=128)
+    retention_class: str = wire(default="", choices=("", *rules.RETENTION_SECONDS))
+    retention_seconds: str = wire(default="", length_max=16)
+    pinned: bool = wire(default=False)
+
+    def metadata(self) -> dict[str, object]:
+        """What is stored beside the bytes."""
+        texts = {name: getattr(self, name).strip() for name in ("artifact_kind", "artifact_type", "name", "job_id", "parent_artifact_id",
+                                                                "retention_class", "retention_seconds")}
+        return {**{name: text for name, text in texts.items() if text}, **({"pinned": True} if self.pinned else {})}
+
+
+@record
+class Pin:
+    """Which artifact is kept for good, or let go."""
+    artifact_id: str = wire(default="", length_max=256)
+    pinned: object = wire(default=True, about="a boolean, or a word for one")
+    reason: str = wire(default="operator_pin", length_max=512)
+
+
+@record
+class Pinned:
+    """The artifact as it is kept now."""
+    status: str = wire(choices=("ok",))
+    artifact: Artifact = wire()
+
+
+@record
+class Purge:
+    """How many artifacts may go."""
+    limit: object = wire(default=100, about="at most so many, the oldest deadline first")
+
+
+@record
+class Purged:
+    """What went."""
+    status: str = wire(choices=("ok",))
+    peer_id: str = wire()
+    purged: int = wire(minimum=0)
+    kept: int = wire(minimum=0, about="expired and pinned")
+    freed_bytes: int = wire(minimum=0)

@@ -13,13 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...base.clock import instant_text
+from ...base import limits
 from ...base.errors import Refusal
-from ...contract.route import Call, Reply
+from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
+from ...store import folder
+from .. import values
 from ..lists import bounded
-from . import rules, table
+from . import delivery, rules, table, upkeep
 from .blobs import Blob, Blobs, full
+from .delivery import Delivery
+from .gate import Gate
+from .publishing import Publishing
+from .upkeep import Sweeper
 
 if TYPE_CHECKING:
     from ...store.writer import WriteConnection
@@ -29,6 +35,7 @@ __all__ = ["Artifacts", "Blob", "build"]
 Members = dict[str, Any]
 
 PURGED_PER_READ = 20                 # expired artifacts that a reader's visit removes, besides the sweep
+PURGED_MAX = 1_000                   # ... and that one request to purge removes
 EVICTED_MAX = 1_000                  # in one change
 LIST_BYTES_MAX = 8 * 1024 * 1024     # of metadata in one list, so that a page fits the memory of a small device
 
@@ -42,6 +49,50 @@ class Artifacts:
         self._settings = core.settings
         self.node_id = core.identity.node_id
         self.blobs = Blobs(core.data / "artifacts", core.clock, core.ids)
+        self.delivery = Delivery(self.blobs, core.clock)
+        self.gate = Gate(core, rooms)
+        self.publishing = Publishing(self)
+        self.sweeper = Sweeper(core, self)
+
+    @property
+    def envelopes(self) -> Any:
+        """Opens what peers sign."""
+        return self._rooms["mesh.envelopes"]
+
+    # --- bounds
+
+    @property
+    def bytes_max(self) -> int:
+        """Of one artifact that comes in one message, or from a peer."""
+        return int(self._settings.artifacts_max_bytes)
+
+    @property
+    def streamed_max(self) -> int:
+        """Of one artifact that an operator streams in: what the store holds, unless the operator has set a bound for all."""
+        named = self._settings.origin("artifacts_max_bytes") != "default"
+        return int(self._settings.artifacts_max_bytes if named else self._settings.artifacts_max_total_bytes)
+
+    @property
+    def envelope_bytes_max(self) -> int:
+        """Of a request that publishes: base64 takes a third more, and JSON stands around it."""
+        return self.bytes_max * 7 // 5 + 1_048_576
+
+    @property
+    def remote_seconds_max(self) -> float:
+        """How long a peer's artifact is kept at most."""
+        return float(self._settings.artifacts_max_remote_retention_seconds)
+
+    def check_size(self, size: int) -> None:
+        """`Refusal` for more bytes than one artifact may have."""
+        if size > self.bytes_max:
+            raise Refusal("too_large", "artifact too large")
+
+    def check_room(self, size: int) -> None:
+        """`Refusal` when so many more bytes cannot be kept at all."""
+        if size > self.streamed_max:
+            raise Refusal("too_large", "artifact too large")
+        if size > self._settings.artifacts_max_total_bytes or size + limits.FREE_BYTES_MIN > folder.free_bytes(self._core.data):
+            raise full()
 
     # --- storing
 
@@ -55,11 +106,6 @@ class Artifacts:
         for content in contents:
             self.check_size(len(content))
         return self.blobs.put_all(contents)
-
-    def check_size(self, size: int) -> None:
-        """`Refusal` for more bytes than one artifact may have."""
-        if size > self._settings.artifacts_max_bytes:
-            raise Refusal("too_large", "artifact too large")
 
     def record(self, connection: WriteConnection, descriptor: Mapping[str, Any], blob: Blob, *, remote: bool = False,
                lenient: bool = False) -> Members:
@@ -83,7 +129,7 @@ class Artifacts:
         rules.check_sizes(metadata)
         given = descriptor.get("policy")
         kept = rules.retention(metadata, given or {}, pinned=rules.pinned(metadata), now=connection.clock.time(), lenient=lenient,
-                               remote_seconds_max=self._settings.artifacts_max_remote_retention_seconds if remote else None)
+                               remote_seconds_max=self.remote_seconds_max if remote else None)
         return {"id": descriptor.get("id") or connection.ids.uuid(), "digest": blob.digest, "media_type": media_type,
                 "size_bytes": blob.size, "owner_peer_id": descriptor.get("owner_peer_id") or self.node_id, "policy": rules.policy(given),
                 "metadata": metadata, "retention_class": kept.retention_class, "retention_deadline_at": kept.deadline_at,
@@ -117,6 +163,8 @@ class Artifacts:
     def remove(self, connection: WriteConnection, artifact_id: str, digest: str, reason: str, retention_class: str) -> bool:
         """The artifact is gone, with an event.  True when its blob goes with it."""
         freed = table.drop(connection, artifact_id, digest)
+        if freed:
+            connection.after_commit(self.sweeper.ticker.wake)
         connection.event("mesh.artifact.purged", payload={"artifact_id": artifact_id, "digest": digest, "reason": reason,
                                                           "retention_class": retention_class})
         return freed
@@ -164,10 +212,10 @@ class Artifacts:
 
     # --- what is over
 
-    def purge(self, connection: WriteConnection, limit: int) -> Members:
-        """At most `limit` artifacts whose time is over are gone, the oldest deadline first.  Gives the counts."""
+    def purge(self, connection: WriteConnection, limit: int, until: str = "") -> Members:
+        """At most `limit` artifacts whose time is over (by `until`, else by now) are gone, the oldest deadline first.  Gives the counts."""
         counts = {"purged": 0, "kept": 0, "freed_bytes": 0}
-        for artifact_id, digest, retention_class, size, pinned in table.due(connection, connection.clock.text(), limit):
+        for artifact_id, digest, retention_class, size, pinned in table.due(connection, until or connection.clock.text(), limit):
             if pinned:
                 counts["kept"] += 1
                 continue
@@ -191,10 +239,6 @@ class Artifacts:
         """One moment of the store, for `with`."""
         return self._core.reader.snapshot()
 
-    def later(self, seconds: float) -> str:
-        """The time in so many seconds."""
-        return instant_text(self._core.clock.time() + seconds)
-
 
 def build(core: Core, rooms: Rooms) -> Artifacts:
     """The room."""
@@ -211,3 +255,67 @@ def list_all(room: Artifacts, call: Call) -> Reply:
         room.visit(connection, max(PURGED_PER_READ, limit))
     shown = found if trusted else [rules.public_view(artifact) for artifact in found]
     return Reply({"peer_id": room.node_id, "count": len(shown), "artifacts": shown, "filters": filters})
+
+
+def show(room: Artifacts, call: Call) -> Reply:
+    """GET /mesh/artifacts/{artifact_id}: the metadata, or the content as well for who may have it."""
+    if not call.query.include_content:
+        return _metadata(room, call)
+    artifact = _visited(room, call.path["artifact_id"])
+    part = delivery.asked_part(call.headers.get("range", ""), artifact["size_bytes"]) if artifact else None
+    raw = call.query.raw or delivery.wants_bytes(call.headers)
+    room.gate.admit_content(call, artifact, resumed=bool(raw and part and part[0] > 0))
+    if artifact is None:
+        raise Refusal("not_found", "artifact not found")
+    try:
+        descriptor = room.delivery.open(artifact)
+    except Refusal as fault:
+        room.note_spoiled(artifact, fault)
+        raise
+    if raw:
+        return delivery.raw_reply(artifact, descriptor, call.headers)
+    return delivery.json_reply(_view(call, artifact), descriptor, artifact["size_bytes"])
+
+
+def _metadata(room: Artifacts, call: Call) -> Reply:
+    room.gate.admit_metadata(call)
+    artifact = _visited(room, call.path["artifact_id"])
+    if artifact is None:
+        raise Refusal("not_found", "artifact not found")
+    return Reply(_view(call, artifact))
+
+
+def _visited(room: Artifacts, artifact_id: str) -> Members | None:
+    with room.snapshot() as connection:
+        found = room.find(connection, artifact_id)
+        room.visit(connection, PURGED_PER_READ)
+    return found
+
+
+def _view(call: Call, artifact: Members) -> Members:
+    return artifact if call.caller.trusted_view else rules.public_view(artifact)
+
+
+def publish(room: Artifacts, call: Call) -> Write:
+    """POST /mesh/artifacts/publish."""
+    return room.publishing.publish(call)
+
+
+def upload(room: Artifacts, call: Call) -> Write:
+    """PUT /mesh/artifacts/content."""
+    return room.publishing.upload(call)
+
+
+def pin(room: Artifacts, call: Call) -> Write:
+    """POST /mesh/artifacts/pin."""
+    artifact_id, reason = call.body.artifact_id.strip(), call.body.reason.strip() or "operator_pin"
+    pinned = values.boolean(call.body.pinned, "pinned", True)
+    return Write(lambda connection: upkeep.pin(room, connection, artifact_id, pinned, reason),
+                 lambda artifact: Reply({"status": "ok", "artifact": artifact}))
+
+
+def purge(room: Artifacts, call: Call) -> Write:
+    """POST /mesh/artifacts/purge."""
+    limit = max(1, min(values.integer(call.body.limit, "limit", 100), PURGED_MAX))
+    return Write(lambda connection: room.purge(connection, limit),
+                 lambda counts: Reply({"status": "ok", "peer_id": room.node_id, **counts}))

@@ -48,7 +48,8 @@ def matching(connection: sqlite3.Connection, filters: Mapping[str, str], now: st
     """
     named = {name: value for name, value in filters.items() if value and name in FILTERS}
     where = " AND ".join([_ALIVE, *(f"{name} = :{name}" for name in named), *(f"{name} <> ''" for name in named if name in _SPARSE), *(() if private else ("classification <> 'private'",))])
-    found, weight = [], 0
+    found: list[Members] = []
+    weight = 0
     for row in connection.execute(f"{_SELECT} WHERE {where} {_NEWEST} LIMIT :limit", {**named, "now": now, "limit": limit}):
         weight += len(row[5]) + len(row[6])
         if found and weight > bytes_max:
@@ -150,6 +151,11 @@ def prune_requests(connection: sqlite3.Connection, before: int, limit: int) -> i
     """Requests that were seen before that second are forgotten.  Gives how many were."""
     return connection.execute("DELETE FROM mesh_artifact_request WHERE (peer_id, request_id) IN (SELECT peer_id, request_id "
                               "FROM mesh_artifact_request WHERE seen_at < ? ORDER BY seen_at LIMIT ?)", (before, limit)).rowcount
+
+
+def requests_before(connection: sqlite3.Connection, before: int) -> bool:
+    """Is there a request that was seen before that second?"""
+    return connection.execute("SELECT 1 FROM mesh_artifact_request WHERE seen_at < ? LIMIT 1", (before,)).fetchone() is not None
 
 
 def linked(connection: sqlite3.Connection, digests: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -62,23 +62,3 @@ CREATE TABLE mesh_artifact_request(
   PRIMARY KEY (peer_id, request_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mesh_artifact_request_seen ON mesh_artifact_request(seen_at);
-
--- Capability grants of this node: those that were issued, how often each was used, and which proofs were seen.
-CREATE TABLE mesh_grant(
-  grant_id TEXT PRIMARY KEY CHECK (length(grant_id) BETWEEN 1 AND 128),
-  subject_peer_id TEXT NOT NULL,
-  scope TEXT NOT NULL,
-  issued_at TEXT NOT NULL,
-  expires_at TEXT NOT NULL,
-  uses INTEGER NOT NULL,
-  revoked_at TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX mesh_grant_expiry ON mesh_grant(expires_at);
-
-CREATE TABLE mesh_grant_proof(
-  subject_peer_id TEXT NOT NULL,
-  nonce TEXT NOT NULL CHECK (length(nonce) BETWEEN 1 AND 128),
-  seen_at INTEGER NOT NULL,
-  PRIMARY KEY (subject_peer_id, nonce)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX mesh_grant_proof_seen ON mesh_grant_proof(seen_at);
