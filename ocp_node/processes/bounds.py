@@ -39,8 +39,8 @@ def ulimits(limits: Limits, grouped: frozenset[str], user_id: int) -> str:
         letter, unit = _LETTERS[name]
         soft = -(-value // unit)
         commands += [f"ulimit -S -{letter} {soft}", f"ulimit -H -{letter} {soft + (name == 'RLIMIT_CPU')}"]
-    if limits.processes_max and "pids" not in grouped:
-        most = tasks_of(user_id) + limits.processes_max
+    if limits.processes_max and "pids" not in grouped and (tasks := tasks_of(user_id)) is not None:
+        most = tasks + limits.processes_max
         commands.append(f"ulimit -u {most} 2>/dev/null || ulimit -p {most}")       # the letter depends on the shell
     return "".join(f"{{ {command}; }} 2>/dev/null; " for command in commands)
 
@@ -59,8 +59,9 @@ def apply(pids: Iterable[int], limits: Limits, grouped: frozenset[str]) -> None:
             for which, value in wanted:
                 _set(pid, which, value)
             if limits.processes_max and "pids" not in grouped:
-                others = tasks_of(os.stat(f"{usage.PROC}/{pid}").st_uid) - 1
-                _set(pid, resource.RLIMIT_NPROC, others + limits.processes_max)
+                tasks = tasks_of(os.stat(f"{usage.PROC}/{pid}").st_uid)
+                if tasks is not None:
+                    _set(pid, resource.RLIMIT_NPROC, tasks - 1 + limits.processes_max)
 
 
 def weigh(pids: Iterable[int], weight: int) -> None:
@@ -78,10 +79,13 @@ def _set(pid: int, which: int, value: int) -> None:
     resource.prlimit(pid, which, (value, most))                    # of processor time: XCPU first, KILL a second later
 
 
-def tasks_of(user_id: int) -> int:
-    """How many tasks a user has now: the kernel counts them by user, not by run."""
+def tasks_of(user_id: int) -> int | None:
+    """How many tasks a user has now: the kernel counts them by user, not by run.  None where that cannot be seen."""
+    pids = usage.every_pid()
+    if not pids:
+        return None
     count = 0
-    for pid in usage.every_pid():
+    for pid in pids:
         with contextlib.suppress(OSError):
             if os.stat(f"{usage.PROC}/{pid}").st_uid == user_id:
                 count += os.stat(f"{usage.PROC}/{pid}/task").st_nlink - 2

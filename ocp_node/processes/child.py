@@ -15,6 +15,8 @@ from .records import ChildRecord, Exit, Output, Process, Usage
 from .rules import Phase
 
 if TYPE_CHECKING:
+    import resource
+
     from ..base.loop import Timer
     from .capture import Capture
     from .engine import Engine
@@ -40,8 +42,9 @@ class Child:
     `stop`, `kill`, `signal`, `usage`, `processes` and `record` may be called from any thread, and after the end.
     """
 
-    __slots__ = ("pid", "start_ticks", "started_at", "_plan", "_engine", "_tree", "_descriptor", "_phase", "_asked", "_timer",
-                 "_until", "_pause", "_captures", "_pipe", "_on_exit", "_status", "_cpu_seconds", "_rss", "_rss_before", "began")
+    __slots__ = ("pid", "start_ticks", "started_at", "began", "_plan", "_engine", "_tree", "_descriptor", "_phase", "_asked",
+                 "_timer", "_until", "_pause", "_captures", "_pipe", "_on_exit", "_status", "_cpu_seconds", "_rss", "_rss_before",
+                 "_reaped")
 
     def __init__(self, engine: Engine, plan: Plan, tree: Tree, start_ticks: int, started_at: float, captures: list[Capture],
                  pipe: str, on_exit: Callable[[Exit], None]) -> None:
@@ -64,6 +67,7 @@ class Child:
         self._cpu_seconds: float | None = None
         self._rss = 0
         self._rss_before = 0
+        self._reaped: tuple[int, int, resource.struct_rusage | None] | None = None
         self.began = engine.clock.monotonic()
 
     # --- for rooms
@@ -145,7 +149,7 @@ class Child:
         self.began -= max(0.0, age_seconds)
 
     def begin(self, descriptor: int) -> None:
-        """The loop watches; from here on the end may come at any moment.  `descriptor` is a pidfd, or -1 to be polled."""
+        """The loop watches.  `descriptor` is a pidfd, or -1 to be polled.  On the loop."""
         if self._plan.ends:
             self._timer = self._engine.loop.call_later(self._wall_step(), self._wall_tick)
         for capture in self._captures:
@@ -165,6 +169,8 @@ class Child:
         self._clear_tick()
         for capture in self._captures:
             capture.drain()
+        if self._phase is Phase.DRAINING:
+            self._pipe_ended()
         if last and self._take("drain_over") == "finish":
             self._finish()
 
@@ -243,6 +249,9 @@ class Child:
     def _has_exited(self) -> bool:
         """Asked of the kernel, because a loop may call for a descriptor that has just been closed and given out again."""
         if self._tree.ours:
+            if not hasattr(os, "waitid"):         # no way to look without reaping
+                self._reaped = self._reaped or _waited(self.pid)
+                return self._reaped is not None
             return has_exited(self.pid)
         found = usage.stat(self.pid)
         return found is None or found.start_ticks != self.start_ticks or found.state in "ZX"
@@ -263,11 +272,8 @@ class Child:
         self._close_descriptor()
         self._engine.reaping(self)
         self._tree.ours = False
-        try:
-            pid, status, used = os.wait4(self.pid, os.WNOHANG)
-        except ChildProcessError:                 # never was our child, or SIGCHLD is ignored: nobody knows how it ended
-            return
-        if pid == self.pid:
+        pid, status, used = self._reaped or _waited(self.pid) or (0, 0, None)
+        if pid == self.pid and used is not None:
             self._status = rules.code_and_signal(os.waitstatus_to_exitcode(status))
             self._cpu_seconds = used.ru_utime + used.ru_stime
             if used.ru_maxrss > self._rss_before:         # else it may be the node's own, taken over at the fork
@@ -369,6 +375,18 @@ class Child:
 
 
 RSS_UNIT = 1024 if os.uname().sysname != "Darwin" else 1          # of ru_maxrss (getrusage(2))
+
+
+def _waited(pid: int) -> tuple[int, int, resource.struct_rusage | None] | None:
+    """Number, status and use of our child that has exited, which is reaped by this; None while it runs.
+
+    The number is 0 when it never was our child, or SIGCHLD is ignored: nobody knows how it ended.
+    """
+    try:
+        found = os.wait4(pid, os.WNOHANG)
+    except ChildProcessError:
+        return 0, 0, None
+    return found if found[0] == pid else None
 
 
 def has_exited(pid: int) -> bool:

@@ -98,7 +98,8 @@ class Engine:
         try:
             return self._start(start, on_exit, on_output)
         except Refusal:
-            self._refused += 1
+            with self._changed:
+                self._refused += 1
             raise
         finally:
             with self._changed:
@@ -199,11 +200,16 @@ class Engine:
             self._children[child] = None
             self._leaders[child.pid] = child
             self._started += 1
-        descriptor = self._pidfd(child.pid)
-        child.begin(descriptor)
-        if descriptor < 0:
-            self._poller.add(child)
+        self.loop.call_soon(partial(self._watch, child))
         self._sweeper.wake()
+
+    def _watch(self, child: Child) -> None:
+        """On the loop, where nothing else can happen to the child meanwhile."""
+        if child in self._children and child.running:
+            descriptor = self._pidfd(child.pid)
+            child.begin(descriptor)
+            if descriptor < 0:
+                self._poller.add(child)
 
     def _pidfd(self, pid: int) -> int:
         if self._use_pidfd:
@@ -214,6 +220,18 @@ class Engine:
         return -1
 
     # --- children of a node that died
+
+    def foresee(self, label: str = "") -> ChildRecord | None:
+        """The record of a run that is yet to be started, with its `mark` in the `Start`; None where the system keeps no marks.
+
+        Stored before the start, it lets the next node end what is left of the run, whatever moment this node dies in.
+        """
+        from . import orphans
+        from .records import ChildRecord
+        mark = self.prepare().reserve()
+        if not mark:
+            return None
+        return ChildRecord(pid=1, start_ticks=0, boot_id=orphans.boot_id(), started_at=self.clock.time(), label=label, mark=mark)
 
     def adopt(self, record: ChildRecord, on_exit: OnExit, on_output: OnOutput | None = None) -> Child | None:
         """The recorded child is watched again, its output goes on where it was; None when it no longer runs.
@@ -265,8 +283,10 @@ class Engine:
         pid = orphans.leader_of(orphans.pipe_path(output.path))
         if not pid:
             return None
-        return ChildRecord(pid=pid, start_ticks=orphans.start_ticks(pid), boot_id=orphans.boot_id(), started_at=self.clock.time(),
-                           label=label, mark=marks.of(pid), output=output, stop_grace_seconds=self._grace_seconds)
+        ticks = orphans.start_ticks(pid)
+        started_at = max(0.0, self.clock.time() - orphans.age_seconds(ticks))
+        return ChildRecord(pid=pid, start_ticks=ticks, boot_id=orphans.boot_id(), started_at=started_at, label=label,
+                           mark=marks.of(pid), output=output, stop_grace_seconds=self._grace_seconds)
 
     def end_remains(self, record: ChildRecord) -> int:
         """Everything left of a recorded run was sent KILL; how many processes that were.  For a run that is not adopted."""

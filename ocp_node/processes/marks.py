@@ -35,13 +35,21 @@ class Marks:
         self._own = _limit(0)
         self.usable = self._own is not None and (self._own[1] < 0 or self._own[1] >= self._first + (1 << SERIAL_BITS))
 
-    def put_on(self) -> int:
+    def reserve(self) -> int:
+        """A mark for a run that is yet to be started; 0 where the system has no such thing."""
+        with self.lock:
+            return self._next() if self.usable else 0
+
+    def _next(self) -> int:
+        self._serial = (self._serial + 1) & (1 << SERIAL_BITS) - 1
+        return self._first + self._serial
+
+    def put_on(self, reserved: int = 0) -> int:
         """This process bears a new mark, and so does what it forks until `take_off`; 0 where the system has no such thing.
         The caller holds the lock."""
         if not self.usable:
             return 0
-        self._serial = (self._serial + 1) & (1 << SERIAL_BITS) - 1
-        mark = self._first + self._serial
+        mark = reserved or self._next()
         if not self._set(0, mark):
             self.usable = False
             return 0

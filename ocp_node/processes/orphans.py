@@ -34,6 +34,12 @@ def start_ticks(pid: int) -> int:
     return found.start_ticks if found is not None else 0
 
 
+def age_seconds(ticks: int) -> float:
+    """How long ago a process with this start began."""
+    words = (usage.read_bytes("/proc/uptime", 128) or b"0").split()
+    return max(0.0, float(words[0]) - ticks / os.sysconf("SC_CLK_TCK"))
+
+
 def still_running(record: ChildRecord) -> bool:
     """The very process of the record lives: same boot, same number, same start.  Never true for one that cannot be told apart."""
     found = usage.stat(record.pid)

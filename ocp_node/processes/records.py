@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..base.records import record, wire
 from . import rules
 
@@ -54,6 +56,7 @@ class Start:
     stop_grace_seconds: float | None = None
     leave_rest: bool = False                                # what it started may outlive it when it ends by itself
     label: str = ""                                         # names the run to the caller and in the log
+    mark: int = 0                                           # of `Engine.foresee`; 0: any
 
 
 @record
@@ -83,8 +86,7 @@ class Exit:
         return rules.exit_number(self.code, self.signal)
 
 
-@record
-class Usage:
+class Usage(NamedTuple):
     """What a run uses now."""
     cpu_seconds: float
     rss_bytes: int
@@ -92,8 +94,7 @@ class Usage:
     open_files: int | None                                  # None: not ours to see
 
 
-@record
-class Process:
+class Process(NamedTuple):
     """One process of a run."""
     pid: int
     parent_pid: int
@@ -102,8 +103,7 @@ class Process:
     zombie: bool
 
 
-@record
-class Totals:
+class Totals(NamedTuple):
     """Counters since the node started."""
     running: int
     started: int

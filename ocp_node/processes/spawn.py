@@ -142,6 +142,8 @@ def _filled(data: bytes) -> int:
 
 def open_ends(start: Start, listened: bool, who: Account | None) -> Ends:
     """All descriptors of a start, or none and a `Refusal`."""
+    if start.output.kind == "file" and not os.path.isabs(start.output.path):
+        raise rules.cannot_start("no_output", "the output file is not named by its whole path")
     ends = Ends()
     try:
         ends.add_stdin(start.stdin)
@@ -152,6 +154,9 @@ def open_ends(start: Start, listened: bool, who: Account | None) -> Ends:
         if start.output.kind == "file" and fault.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC):
             raise rules.cannot_start("no_output", "the output file cannot be written") from None
         raise rules.start_fault(fault.errno, start.command[0]) from None
+    except ValueError:                                       # a path with a NUL
+        ends.close()
+        raise rules.cannot_start("no_output", "the output file cannot be written") from None
     except BaseException:
         ends.close()
         raise
@@ -171,7 +176,7 @@ def run(start: Start, ends: Ends, environment: Mapping[str, str], who: Account |
         _must_be_there(command[0], cwd, environment)
         command = ["/bin/sh", "-c", ulimits + 'exec "$@"', "sh", *command]
     with marks.lock:
-        mark = marks.put_on()
+        mark = marks.put_on(start.mark)
         try:
             made = subprocess.Popen(
                 command, stdin=ends.stdin, stdout=ends.stdout, stderr=ends.stderr, close_fds=True, cwd=cwd,

@@ -185,6 +185,7 @@ def test_a_run_whose_record_was_never_stored_is_found_by_its_output(shop, dead_n
     found = shop.engine.find(output, "again")
     assert (found.pid, found.start_ticks, found.boot_id, found.mark, found.label) == (
         record.pid, record.start_ticks, record.boot_id, record.mark, "again")
+    assert abs(found.started_at - record.started_at) < 1
     run = shop.adopt(found)
     run.child.kill()
     shop.ended(run)

@@ -167,6 +167,11 @@ def things(tmp_path):
     (["true"], {"cwd": "{things}/plain"}, "no_such_folder", "does not exist"),
     (["true"], {"user": "no-such-user"}, "no_such_user", "user no-such-user does not exist"),
     (["true"], {"output": Output(kind="file", path="/no/such/folder/out")}, "no_output", "the output file cannot be written"),
+    (["true"], {"output": Output(kind="file", path="/tmp/nul\0")}, "no_output", "the output file cannot be written"),
+    (["true"], {"output": Output(kind="file", path="relative")}, "no_output", "not named by its whole path"),
+    (["true"], {"output": Output(kind="file", path="/proc/1/out")}, "no_output", "the output file cannot be written"),
+    (["true"], {"cwd": "/nul\0"}, "failed", "could not be started"),
+    (["true"], {"user": "nul\0"}, "no_such_user", "does not exist"),
     (["true", "x" * 200_000], {}, "bad_command", "too long"),
 ])
 def test_what_cannot_be_started_is_refused_in_our_words(shop, things, command, named, why, text):
@@ -294,6 +299,17 @@ def test_without_pidfd_exits_are_found_by_asking(workshop):
     run.child.kill()
     assert shop.ended(run).signal == 9
     shop.until(lambda: shop.engine._poller._timer is None)       # nobody is asked when there is nobody
+
+
+def test_a_system_that_cannot_look_before_it_reaps_is_served_too(workshop, monkeypatch):
+    monkeypatch.delattr(os, "waitid")
+    shop = workshop(use_pidfd=False)
+    ended = shop.run(["/bin/sh", "-c", "sleep 300 & echo $!; exit 3"])
+    assert ended.code == 3
+    shop.until(lambda: not alive(int(ended.stdout)), 5)
+    run = shop.start(["sleep", "300"])
+    run.child.stop()
+    assert shop.ended(run).signal == signal.SIGTERM
 
 
 def test_what_was_reaped_by_somebody_else_is_lost_not_stuck(shop):
