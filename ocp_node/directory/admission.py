@@ -100,18 +100,30 @@ class Admission:
 
     def _room_for(self, connection: WriteConnection, submitted: Advertisement, known: Known | None, live: bool, source: str, now_us: int) -> None:
         """Buckets and room, all looked at before anything is taken."""
-        if source:
-            wait = self._publishers.wait_seconds(submitted.node_id)
-            if wait:
-                raise limited("publisher-rate-limit", wait)
-            wait = self._newcomers.wait_seconds(source) if known is None else 0.0
-            if wait:
-                raise limited("identity-rate-limit", wait)
+        self.look(submitted.node_id, source, known is None)
         if not live:
             self._capacity(connection, known, source, now_us)
+        self.charge(submitted.node_id, source, known is None)
+
+    def look(self, node_id: str, source: str, new: bool) -> None:
+        """Node and source have something left of their shares, or Refusal `publisher-rate-limit` or `identity-rate-limit`.
+
+        In a change only, as `charge`: one thread at a time.
+        """
+        if not source:
+            return
+        wait = self._publishers.wait_seconds(node_id)
+        if wait:
+            raise limited("publisher-rate-limit", wait)
+        wait = self._newcomers.wait_seconds(source) if new else 0.0
+        if wait:
+            raise limited("identity-rate-limit", wait)
+
+    def charge(self, node_id: str, source: str, new: bool) -> None:
+        """What was accepted is taken from the shares."""
         if source:
-            self._publishers.take(submitted.node_id)
-            if known is None:
+            self._publishers.take(node_id)
+            if new:
                 self._newcomers.take(source)
 
     def _capacity(self, connection: WriteConnection, known: Known | None, source: str, now_us: int) -> None:

@@ -22,6 +22,10 @@ STATUSES: Mapping[str, int] = {
     "invalid-node-id": 400, "malformed-request": 400, "malformed-json": 400, "invalid-advertisement": 400, "invalid-artifact": 400,
     "invalid-cursor": 400, "invalid-limit": 400, "invalid-query": 400, "invalid-capability-id": 400,
     "unauthorized": 401,
+    "capability-id-mismatch": 403, "capability-not-advertised": 403, "revoked": 403, "delegation-mismatch": 403, "delegation-expired": 403,
+    "delegation-scope": 403, "issuer-mismatch": 403, "issuer-not-trusted": 403, "unknown-passport": 403, "unknown-delegation": 403,
+    "unknown-endorsement": 403, "already-revoked": 403, "federation-mismatch": 403, "endorser-not-authorised": 403, "custody-threshold": 403,
+    "delegation-chain": 403, "scope-entry-missing": 409, "delegation-exists": 409, "endorsement-older": 409, "succession-exists": 409,
     "node-id-mismatch": 403, "key-mismatch": 403, "invalid-signature": 403, "expired": 403, "not-yet-valid": 403, "policy-denied": 403,
     "not-found": 404, "unknown-route": 404, "method-not-allowed": 405, "request-timeout": 408, "stale-sequence": 409,
     "cursor-unknown": 410, "length-required": 411, "body-too-large": 413, "unsupported-media-type": 415,
@@ -79,7 +83,7 @@ class DirectoryDialect(Dialect):
         return Reply(_coded(body, reason, status, refusal.headers), status, refusal.headers)
 
     def malformed(self, malformed: Malformed, route: Route | None, head: Head | None) -> Reply:
-        reason = malformed.code if malformed.code in STATUSES else "malformed-json" if malformed.code == "invalid_json" else "malformed-request"
+        reason = malformed.code if malformed.code in STATUSES else "invalid-artifact"
         body: dict[str, object] = {"status": "rejected", "reason": reason, **_named(head)}
         _coded(body, reason, 400, ())
         if malformed.problems:
@@ -112,9 +116,7 @@ class DirectoryDialect(Dialect):
 
 
 def _status_word(reason: str, status: int) -> str:
-    if reason == "stale-sequence":
-        return "conflict"
-    return {404: "not-found", 429: "rate-limited", 501: "unavailable", 503: "unavailable"}.get(status, "rejected")
+    return {404: "not-found", 409: "conflict", 429: "rate-limited", 501: "unavailable", 503: "unavailable"}.get(status, "rejected")
 
 
 def _named(head: Head | None) -> dict[str, object]:

@@ -150,13 +150,14 @@ def whole_seconds(seconds: float) -> int:
 # --- cursors ----------------------------------------------------------------------------------------------------------
 
 _CURSOR = re.compile(r"cur:[A-Za-z0-9_-]{1,128}\Z")
-_OURS = re.compile(r"cur:([0-9a-f]{16})-([0-9a-f]{16})\Z")
+_OURS = re.compile(r"cur:([0-9a-f]{16}(?:-[a-z]+)?)-([0-9a-f]{16})\Z")
 _LIMIT = re.compile(r"[0-9]+\Z")
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?\Z")
 _ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def cursor_text(epoch: str, position: int) -> str:
+    """`epoch` with a word behind it (`…-cap`) is that of another feed of the same directory."""
     return f"cur:{epoch}-{position:016x}"
 
 

@@ -1,0 +1,1 @@
+"""Which node offers what: capability registrations."""

@@ -1,0 +1,1 @@
+"""Which registrations a federation calls official."""

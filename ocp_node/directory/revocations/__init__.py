@@ -1,0 +1,1 @@
+"""Passports, delegations and endorsements that count no more."""
