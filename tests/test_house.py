@@ -50,9 +50,16 @@ Rule = Callable[[Source], Iterator[str]]
 
 PRODUCT = sorted([ROOT / "ocp.py", ROOT / "server_contract.py", *(ROOT / "ocp_node").rglob("*.py")])
 SCRIPTS = sorted(path for folder in ("scripts", "tests") for path in (ROOT / folder).rglob("*.py"))
-WRITTEN = sorted(path for kind in ("*.py", "*.md", "*.toml", "*.sql", "*.html", "*.css", "*.js", "*.svg", "*.txt", ".ci/run")
-                 for path in ROOT.rglob(kind) if not {".git", ".bench-env", ".test-env", ".venv", "vendor", "node_modules"} & set(path.parts)
-                 and "data" not in path.relative_to(ROOT).parts)
+KINDS = ("*.py", "*.md", "*.toml", "*.sql", "*.html", "*.css", "*.js", "*.svg", "*.txt", ".ci/run")
+
+
+def ours(path: Path) -> bool:
+    """Written here: not an environment, a cache, a vendored package, or data of a protocol."""
+    parts = path.relative_to(ROOT).parts
+    return not {"vendor", "node_modules", "data"} & set(parts) and all(part == ".ci" or part[0] != "." for part in parts[:-1])
+
+
+WRITTEN = sorted(path for kind in KINDS for path in ROOT.rglob(kind) if ours(path))
 
 
 @functools.cache
