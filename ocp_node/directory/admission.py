@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..base.errors import Refusal
 from . import artifact, rules, table
 from .artifact import MICROSECONDS, Advertisement
-from .buckets import Buckets
+from ..base.buckets import Buckets
 
 if TYPE_CHECKING:
     from ..base.clock import Clock

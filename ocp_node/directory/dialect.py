@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..base.errors import Malformed, Refusal
+from ..base.errors import Malformed, Problem, Refusal
 from ..contract.route import Headers, Reply, Route
 from ..http.dialect import Dialect
 from ..http.router import decoded
@@ -51,6 +51,7 @@ CODES: Mapping[str, tuple[str, str]] = {
 TRACE_CODES: Mapping[str, tuple[str, str]] = {**CODES, "stale-sequence": ("E_ADV_STALE_SEQ", "advertisement/stale-sequence")}
 FROZEN = frozenset({"stale-sequence", "not-found"})
 RETRY_SECONDS = 5
+POINTER_LENGTH_MAX = 300
 ANYONE: Headers = (("Access-Control-Allow-Origin", "*"), ("Access-Control-Expose-Headers", "ETag, Adv-Cursor, Adv-Match"))
 
 
@@ -68,7 +69,7 @@ class DirectoryDialect(Dialect):
     body_empty_is_object = False
     body_seconds = 10.0
 
-    def admit(self, exchange: Exchange, rooms: Mapping[str, Any]) -> None:
+    def admit(self, exchange: Exchange, rooms: Any) -> None:
         rooms["directory"].admit(exchange)
 
     def refusal(self, refusal: Refusal, route: Route | None, head: Head | None) -> Reply:
@@ -87,7 +88,7 @@ class DirectoryDialect(Dialect):
         body: dict[str, object] = {"status": "rejected", "reason": reason, **_named(head)}
         _coded(body, reason, 400, ())
         if malformed.problems:
-            body["errors"] = [{"pointer": problem.pointer(), "code": problem.code} for problem in malformed.problems]
+            body["errors"] = [{"pointer": _pointer(problem), "code": problem.code} for problem in malformed.problems]
         return Reply(body, 400)
 
     def unmatched(self, method: str, path: str, allowed: tuple[str, ...]) -> Reply:
@@ -113,6 +114,11 @@ class DirectoryDialect(Dialect):
 
     def busy(self, what: str, seconds: int = 1) -> Reply:
         return Reply({"status": "unavailable", "reason": "overloaded", "retry-after-seconds": seconds}, 503, (("Retry-After", str(seconds)),))
+
+
+def _pointer(problem: Problem) -> str:
+    """Where the problem is.  Names of the sender's own may stand in it, so it is cut short and made encodable."""
+    return problem.pointer()[:POINTER_LENGTH_MAX].encode("utf-8", "replace").decode()
 
 
 def _status_word(reason: str, status: int) -> str:

@@ -14,7 +14,7 @@ from ..contract.route import Auth, Call, Events, Reply, Route, Wait, Write
 from . import rules, table
 from .admission import TOPIC, Admission, Stored, limited
 from .shape import MICROSECONDS, is_node_id
-from .buckets import Buckets, source_key
+from ..base.buckets import Buckets, source_key
 from .dialect import ANYONE, TRACE_CODES
 from .feed import Feed
 from .rules import Policy

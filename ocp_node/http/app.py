@@ -309,8 +309,14 @@ class App:
         return exchange.dialect if exchange is not None else self._dialect("/")
 
     def _rendered(self, exchange: Exchange, reply: Reply) -> bytes:
+        """The bytes of an answer; of a fault's, when this one cannot be encoded: nobody is left without an answer."""
+        try:
+            answer = self.responses.whole(reply, self._body(exchange, reply), exchange.dialect, exchange.head)
+        except (ValueError, TypeError, RecursionError) as fault:
+            reply = self._answer_fault(exchange, fault)
+            answer = self.responses.whole(reply, self._body(exchange, reply), exchange.dialect, exchange.head)
         self.count(exchange, reply.status)
-        return self.responses.whole(reply, self._body(exchange, reply), exchange.dialect, exchange.head)
+        return answer
 
     def _body(self, exchange: Exchange, reply: Reply) -> bytes:
         return body_bytes(exchange.dialect, reply)

@@ -46,7 +46,7 @@ class Dialect:
     body_empty_is_object = True                # an absent body and `null` act as `{}`
     body_seconds = 0.0                         # from a body's first byte to its last; 0 = the edge's own bound
 
-    def admit(self, exchange: Exchange, rooms: Mapping[str, Any]) -> None:
+    def admit(self, exchange: Exchange, rooms: Any) -> None:
         """What a surface settles by the head alone, before how its body is framed is looked at; raises `Refusal`.
         May set `exchange.bytes_max`.  On the loop."""
 

@@ -180,6 +180,15 @@ def test_every_refusal_leaves_the_connection_usable(node):
     connection.close()
 
 
+def test_a_problem_in_a_strange_member_is_named_shortly_and_encodably(node):
+    long, odd = "n" * 5000, "\\ud800"
+    for name in (long, odd):
+        body = A.raw(1, NOON)[:-1] + f',"{name}":{{"{name}":1e999}}}}'.encode()
+        answer = node.request("PUT", A.path, raw=body, headers=JSON)
+        assert answer.status == 400 and answer.json["reason"] == "invalid-advertisement"
+        assert all(len(error["pointer"]) <= 300 for error in answer.json["errors"])
+
+
 # --- limits and floods ------------------------------------------------------------------------------------------------
 
 def test_a_flood_from_one_address_leaves_the_others_alone(make):

@@ -8,7 +8,7 @@ from ocp_node.base.clock import SetClock
 from ocp_node.base.errors import Refusal
 from ocp_node.directory import rules
 from ocp_node.directory.artifact import Advertisement
-from ocp_node.directory.buckets import Buckets, source_key
+from ocp_node.base.buckets import Buckets, source_key
 from ocp_node.directory.rules import ClockWatch, Known
 from tests.support.adverts import NOON, Signer
 

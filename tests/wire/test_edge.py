@@ -31,6 +31,10 @@ def boom(room, call):
     raise ValueError("the database password is hunter2")
 
 
+def unspeakable(room, call):
+    return Reply({"text": "\ud800"})
+
+
 def refuse(room, call):
     raise Refusal("conflict", "taken", {"holder": "someone"})
 
@@ -99,6 +103,8 @@ ROUTES = [
     dict(id="trial.echo", method="GET", path="/echo/{name}", handler="echo"),
     dict(id="trial.named", method="POST", path="/named", handler="echo", body="Named", body_bytes_max=1000),
     dict(id="trial.boom", method="GET", path="/boom", handler="boom"),
+    dict(id="trial.unspeakable", method="GET", path="/unspeakable", handler="unspeakable"),
+    dict(id="trial.unspeakable_work", method="GET", path="/unspeakable/work", handler="unspeakable", lane=Lane.WORKER),
     dict(id="trial.refuse", method="GET", path="/refuse", handler="refuse"),
     dict(id="trial.count", method="POST", path="/count", handler="count", body="Named", lane=Lane.WRITE),
     dict(id="trial.document", method="GET", path="/document", handler="document", cached=True),
@@ -110,7 +116,7 @@ ROUTES = [
     dict(id="trial.listen", method="GET", path="/listen", handler="listen", lane=Lane.STREAM),
     dict(id="trial.talk", method="GET", path="/talk", handler="talk", lane=Lane.STREAM),
 ]
-HANDLERS = dict(echo=echo, boom=boom, refuse=refuse, count=count, document=document, work=work, pieces=pieces, swallow=swallow, ignore=ignore, wait=wait,
+HANDLERS = dict(echo=echo, boom=boom, unspeakable=unspeakable, refuse=refuse, count=count, document=document, work=work, pieces=pieces, swallow=swallow, ignore=ignore, wait=wait,
                 listen=listen, talk=talk)
 
 
@@ -445,6 +451,12 @@ def test_silent_connections_cost_no_thread(edge):
     assert threading.active_count() == before
     for sock in socks:
         sock.close()
+
+
+def test_an_answer_that_cannot_be_encoded_is_a_fault_and_not_silence(edge):
+    for path in (b"/unspeakable", b"/unspeakable/work"):
+        answer = edge.ask(get(path))
+        assert status_of(answer) == 500 and b"error_id" in answer
 
 
 def test_a_head_that_never_ends_is_answered_408_at_its_deadline(edge, monkeypatch):

@@ -15,7 +15,7 @@ from .. import rules as directory_rules
 from .. import shape as shapes
 from .. import table as directory_table
 from ..admission import limited
-from ..buckets import source_key
+from ...base.buckets import source_key
 from ..dialect import ANYONE
 from ..shape import MICROSECONDS, is_node_id
 from . import rules, table

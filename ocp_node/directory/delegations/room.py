@@ -11,7 +11,7 @@ from ...contract.route import Call, Reply, Write
 from .. import rules as directory_rules
 from .. import shape as shapes
 from ..admission import limited
-from ..buckets import source_key
+from ...base.buckets import source_key
 from ..dialect import ANYONE
 from ..shape import instant_us
 from . import rules, table

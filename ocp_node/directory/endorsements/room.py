@@ -18,7 +18,7 @@ from ...store import facts
 from .. import passports
 from .. import shape as shapes
 from ..admission import limited
-from ..buckets import source_key
+from ...base.buckets import source_key
 from ..shape import MICROSECONDS, instant_us, is_node_id
 from . import rules, table
 
