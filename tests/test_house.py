@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from ocp_node.base import settings
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -333,6 +335,40 @@ def test_every_door_can_be_found_open(name: str, text: str) -> None:
 ])
 def test_doors_stand_open_where_they_belong(name: str, text: str) -> None:
     assert list(doors(Source(name, text))) == []
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+NOT_SETTINGS = {"origin", "shown", "table", "warnings"}
+
+
+def unknown_settings(found: Source) -> Iterator[str]:
+    """`settings.name` names a row of the table: its values are of many types, so no type checker sees a slip.
+
+    `settings` alone is taken for the node's where the file knows the class.
+    """
+    known = "import Settings" in found.text
+    for node in ast.walk(found.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute if not known else ast.expr):
+            if chain(node.value).rpartition(".")[2] in ("settings", "_settings") and not named_by_settings(node.attr):
+                yield f"line {node.lineno}: there is no setting {node.attr}"
+
+
+def named_by_settings(name: str) -> bool:
+    return name in settings.BY_NAME or name in NOT_SETTINGS or hasattr(settings, name)
+
+
+def test_every_setting_that_is_read_is_in_the_table() -> None:
+    assert told(unknown_settings, PRODUCT) == []
+
+
+@pytest.mark.parametrize("text, offends", [
+    ("core.settings.prot", True), ("self._settings.prot + 1", True), ("core.settings.port", False), ("settings.prot", False),
+    ("from ...base.settings import Settings\nsettings.prot", True), ("from ...base.settings import Settings\nsettings.port", False),
+    ("core.settings.origin('port')", False), ("settings.BY_NAME", False), ("room.prot", False),
+])
+def test_the_rule_of_settings_can_fail(text: str, offends: bool) -> None:
+    assert bool(list(unknown_settings(Source("ocp_node/mesh/jobs/room.py", text)))) is offends
 
 
 # --- what is never left behind ---------------------------------------------------------------------------------------
