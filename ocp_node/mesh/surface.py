@@ -1,4 +1,4 @@
-"""The routes of every room of the mesh surface."""
+"""The routes of every room of the mesh surface, and the rooms that have duties from the start."""
 
 from .agents.routes import ROUTES as AGENTS
 from .app.routes import ROUTES as APP
@@ -38,3 +38,6 @@ ROUTES = (
 
 # Rooms with duties of their own, which nobody has to ask for.
 START = ("mesh.artifacts",)
+
+# Approvals run out, and stored secrets must open, whether or not anybody asks for them.
+START = ("mesh.approvals",)

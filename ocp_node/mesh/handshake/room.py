@@ -81,19 +81,26 @@ class Handshake:
         displaced = tiers.displaced(self.peers.all(), STRANGERS_MAX, before)
         if displaced is not None:
             self.peers.drop(connection, displaced.peer_id)
+            approvals = optional(self.rooms, "mesh.approvals")
+            if approvals is not None:
+                approvals.withdraw(connection, _question(displaced.peer_id), "peer_forgotten")
 
     def _ask(self, connection: WriteConnection, peer: Peer, card: Card) -> bool:
-        """The operator is asked to admit the peer; False when an operator has refused it before."""
+        """The operator is asked to admit the peer; False when an operator has refused it before.
+
+        A peer that was admitted once, or never answered, and then forgotten is a stranger like any other.
+        """
         approvals = optional(self.rooms, "mesh.approvals")
         if approvals is None:
             return True
         asked = tiers.claimed_tier(card.trust_tier)
         result = approvals.request(connection, {
-            "request_id": f"peer-admission-{peer.peer_id}", "action_type": ADMISSION, "severity": "high",
+            "request_id": _question(peer.peer_id), "action_type": ADMISSION, "severity": "high",
             "title": f"Admit {peer.display_name} ({peer.peer_id})?",
             "summary": f"A node at {peer.endpoint_url or 'an unknown address'} asks to be a {asked} peer. Its key is {card.public_key_hex[:16]}…",
             "requested_by_peer_id": peer.peer_id, "target_peer_id": self.core.identity.node_id,
-            "metadata": {"peer_id": peer.peer_id, "requested_tier": asked, "public_key": card.public_key_hex}})
+            "metadata": {"peer_id": peer.peer_id, "requested_tier": asked, "public_key": card.public_key_hex}},
+            afresh=("approved", "expired"))
         return bool(result["approval"]["status"] != "rejected")
 
     def resolved(self, connection: WriteConnection, approval: Mapping[str, Any], decision: str, metadata: Mapping[str, Any]) -> Members | None:
@@ -121,6 +128,11 @@ class Handshake:
                 "peer_advisory": advisory, "operator_summary": advisory["operator_summary"],
                 "recommended_action": advisory["recommended_action"], "manifest": self.manifest.document(),
                 "stream": self.stream.latest(events, trusted_view), "accepted_at": accepted_at, "response_envelope": envelope}
+
+
+def _question(peer_id: str) -> str:
+    """The request id under which the operator is asked about the peer."""
+    return f"peer-admission-{peer_id}"
 
 
 NO_RELIABILITY: Members = {"source": "remote_events", "completed": 0, "failed": 0, "retried": 0, "total": 0, "success_rate": None, "score": 0}

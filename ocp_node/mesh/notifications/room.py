@@ -64,6 +64,11 @@ class Notifications:
                          payload={"notification_id": made.id, "status": made.status})
         return rules.notification_json(made)
 
+    def settle(self, connection: WriteConnection, notification_id: str, reason: str) -> None:
+        """The notification, if it is still kept, needs nobody's attention any more; inside a change."""
+        if table.find(connection, notification_id) is not None:
+            self.acknowledge(connection, notification_id, reason=reason)
+
     def listed(self, limit: int, status: str = "", target_peer_id: str = "", target_agent_id: str = "") -> Members:
         """The newest notifications that fit; targets only match what was sent to them by name."""
         with self._core.reader.snapshot() as connection:
