@@ -364,7 +364,8 @@ def test_every_setting_that_is_read_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("text, offends", [
     ("core.settings.prot", True), ("self._settings.prot + 1", True), ("core.settings.port", False), ("settings.prot", False),
-    ("from ...base.settings import Settings\nsettings.prot", True), ("from ...base.settings import Settings\nsettings.port", False),
+    ("from ...base.settings import Settings\nsettings.prot", True),
+    ("from ...base.settings import Settings\nsettings.port", False),
     ("core.settings.origin('port')", False), ("settings.BY_NAME", False), ("room.prot", False),
 ])
 def test_the_rule_of_settings_can_fail(text: str, offends: bool) -> None:
