@@ -64,6 +64,8 @@ class Blobs:
         self._lock = threading.Lock()      # held for a look-up or one unlink, never while bytes move
         self._holds: weakref.WeakValueDictionary[str, _Hold] = weakref.WeakValueDictionary()
         self._drafts: set[str] = set()     # names in `incoming` that this process is writing
+        self._fresh: set[str] = set()      # digests of files made by this process that may not be counted yet
+        self.on_fresh: Callable[[], None] = lambda: None       # called when there is the first of those
 
     # --- writing
 
@@ -179,6 +181,28 @@ class Blobs:
             self.path(digest).unlink(missing_ok=True)
             return True
 
+    def sort_out(self, unused: Callable[[str], bool]) -> bool:
+        """Files made lately that were never counted, as their change was refused, are gone.  True while some are still held."""
+        with self._lock:
+            fresh = list(self._fresh)
+        for digest in fresh:
+            with self._lock:
+                if digest in self._holds:
+                    continue
+                if unused(digest):
+                    self.path(digest).unlink(missing_ok=True)
+                self._fresh.discard(digest)
+        with self._lock:
+            return bool(self._fresh)
+
+    def note_fresh(self, digest: str) -> None:
+        """A file of that name was made."""
+        with self._lock:
+            first = not self._fresh
+            self._fresh.add(digest)
+        if first:
+            self.on_fresh()
+
     def every(self) -> Iterator[str]:
         """The digests of all files, in order; other names are not looked at."""
         for outer in sorted(_names(self._root / "sha256")):
@@ -266,6 +290,7 @@ class Draft:
                 folder.sync(target.parent.parent)
                 folder.sync(target.parent.parent.parent)
             os.replace(self._path, target)
+        self._blobs.note_fresh(digest)
 
     def keep(self) -> Blob:
         """What has come is a blob now, durable, and held."""

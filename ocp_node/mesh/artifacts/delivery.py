@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base import jsontext
 from ...base.errors import Refusal
-from ...contract.route import File, Reply
+from ...contract.route import File, Headers, Reply
 from .blobs import Blobs
 from .rules import BYTES_TYPE
 
@@ -52,6 +52,14 @@ class Delivery:
             raise
         return descriptor
 
+    def is_sound(self, artifact: Mapping[str, Any]) -> bool:
+        """Is the content there, with its digest?"""
+        try:
+            os.close(self.open(artifact))
+        except Refusal:
+            return False
+        return True
+
     def _seen_lately(self, digest: str, descriptor: int) -> bool:
         return self._clock.monotonic() - self._seen.get(_mark(digest, descriptor), -SEEN_SECONDS) < SEEN_SECONDS
 
@@ -67,12 +75,12 @@ def _mark(digest: str, descriptor: int) -> tuple[str, int, int, int]:
     return digest, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns
 
 
-def json_reply(shown: Members, descriptor: int, size: int) -> Reply:
+def json_reply(shown: Members, descriptor: int, size: int, headers: Headers = ()) -> Reply:
     """The artifact with its content as base64.  Takes the descriptor over."""
     if size > SMALL_BYTES:
-        return Reply(_json_pieces(shown, descriptor))
+        return Reply(_json_pieces(shown, descriptor), headers=headers)
     with os.fdopen(descriptor, "rb") as file:
-        return Reply({**shown, "content_base64": binascii.b2a_base64(file.read(size), newline=False).decode("ascii")})
+        return Reply({**shown, "content_base64": binascii.b2a_base64(file.read(size), newline=False).decode("ascii")}, headers=headers)
 
 
 def _json_pieces(shown: Members, descriptor: int) -> Iterator[bytes]:
@@ -83,14 +91,14 @@ def _json_pieces(shown: Members, descriptor: int) -> Iterator[bytes]:
         yield b'"}'
 
 
-def raw_reply(artifact: Mapping[str, Any], descriptor: int, headers: Mapping[str, str]) -> Reply:
+def raw_reply(artifact: Mapping[str, Any], descriptor: int, headers: Mapping[str, str], more: Headers = ()) -> Reply:
     """The bytes, or the part of them that is asked for (RFC 9110 section 14).  Takes the descriptor over.
 
     Always as plain bytes to be saved: a page that somebody published must not run in the name of this node.
     """
     size, tag = artifact["size_bytes"], f'"sha256:{artifact["digest"]}"'
     named = [("ETag", tag), ("Accept-Ranges", "bytes"), ("X-OCP-Artifact-Digest", f"sha256:{artifact['digest']}"),
-             ("Content-Disposition", "attachment"), ("Cache-Control", "private, no-cache"), ("Vary", "Accept")]
+             ("Content-Disposition", "attachment"), ("Cache-Control", "private, no-cache"), ("Vary", "Accept"), *more]
     if artifact["media_type"].isascii():
         named.append(("X-OCP-Artifact-Media-Type", artifact["media_type"]))
     if tag in [each.strip() for each in headers.get("if-none-match", "").split(",")]:

@@ -30,19 +30,20 @@ class Gate:
         if self._core.settings.read_auth == "token" and not call.caller.operator:
             self._require_operator(call)
 
-    def admit_content(self, call: Call, artifact: Mapping[str, Any] | None, *, resumed: bool) -> None:
-        """The caller may have the content, and a grant that opened it was used once more; in a long lane."""
+    def admit_content(self, call: Call, artifact: Mapping[str, Any] | None, *, resumed: bool) -> str:
+        """The caller may have the content; gives the id of the grant that opened it and was used once more, or "".  In a long lane."""
         if call.caller.operator or self._open_to_all(artifact):
-            return
+            return ""
         presented = self._judged(call, artifact)
         if presented is None or artifact is None:
             self._require_operator(call)
-            return
+            return ""
         room = self._rooms["mesh.grants"]
         try:
             self._core.writer.run(lambda connection: room.spend(connection, presented, artifact["id"], resumed=resumed))
         except Refusal as reason:
             raise self._rejected(call, reason) from None
+        return presented.grant_id
 
     def _open_to_all(self, artifact: Mapping[str, Any] | None) -> bool:
         """Public, and under no sealed treaty."""

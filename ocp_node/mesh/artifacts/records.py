@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...base.records import record, wire
+from ..peers.records import TreatyCompatibility
 from . import rules
 
 
@@ -148,3 +149,169 @@ class Purged:
     purged: int = wire(minimum=0)
     kept: int = wire(minimum=0, about="expired and pinned")
     freed_bytes: int = wire(minimum=0)
+
+
+@record
+class Replicate:
+    """Which artifact of which peer is copied, and with which credential."""
+    peer_id: str = wire(default="", length_max=128)
+    artifact_id: str = wire(default="", length_max=256, about="its id at the peer")
+    digest: str = wire(default="", length_max=128, about="SHA-256, with or without `sha256:`")
+    base_url: str = wire(default="", length_max=2048, about="where the peer is, when it is not where it was")
+    pin: bool = wire(default=False, about="keep the copy for good")
+    remote_auth: dict | None = wire(default=None, about="operator_token with `token`, or capability_grant with `grant`; never stored")
+
+
+@record
+class ReplicateGraph:
+    """Which artifact of which peer is copied with all it refers to."""
+    peer_id: str = wire(default="", length_max=128)
+    artifact_id: str = wire(default="", length_max=256, about="its id at the peer")
+    digest: str = wire(default="", length_max=128, about="SHA-256, with or without `sha256:`")
+    base_url: str = wire(default="", length_max=2048, about="where the peer is, when it is not where it was")
+    pin: bool = wire(default=False, about="keep the copies for good")
+    remote_auth: dict | None = wire(default=None, about="operator_token with `token`, or capability_grant with `grant`; never stored")
+    allow_partial: bool = wire(default=False, about="go on without members that cannot be had")
+    depth: int = wire(default=1, about="links are followed so deep, 1 to 5")
+
+
+@record
+class RouteProof:
+    """How it was known that the address led to the peer."""
+    status: str = wire(choices=("fresh", "skipped"))
+    best_route: str = wire(default="")
+    source: str = wire(default="", about="explicit_probe, probe or route_health")
+    checked_at: str = wire(default="")
+    last_success_at: str = wire(default="")
+    reason: str = wire(default="")
+
+
+@record
+class AuthSummary:
+    """What is shown of a credential."""
+    type: str = wire(choices=("none", "operator_token", "capability_grant"))
+    status: str = wire(choices=("not_used", "used", "declared"), about="declared: the content came without the grant being needed")
+    redacted: bool = wire(default=False)
+    grant_id: str = wire(default="")
+    issuer_peer_id: str = wire(default="")
+    subject_peer_id: str = wire(default="")
+    audience_peer_id: str = wire(default="")
+    scope: dict = wire(factory=dict)
+    expires_at: str = wire(default="")
+
+
+@record
+class SourceRef:
+    """Where a copy came from."""
+    peer_id: str = wire()
+    artifact_id: str = wire()
+    digest: str = wire()
+
+
+@record
+class Verification:
+    """How a copy compares with its source."""
+    status: str = wire(choices=("verified", "mismatch", "missing_remote"))
+    verified: bool = wire()
+    reason: str = wire()
+    checked_at: str = wire()
+    peer_id: str = wire()
+    source_artifact_id: str = wire()
+    local_digest: str = wire()
+    remote_digest: str = wire()
+    size_match: bool = wire()
+    media_type_match: bool = wire()
+    descriptor_match: bool = wire()
+
+
+@record
+class TreatyValidation:
+    """The treaties an artifact is bound to, as they stand here."""
+    satisfied: bool = wire()
+    operation: str = wire()
+    required: list[str] = wire()
+    matched: list[dict] = wire()
+    missing: list[str] = wire()
+    inactive: list[str] = wire()
+
+
+@record
+class Governance:
+    """Why treaties allowed the copy."""
+    treaty_requirements: list[str] = wire()
+    treaty_validation: TreatyValidation = wire()
+    peer_treaty_compatibility: TreatyCompatibility = wire()
+    requires_custody: bool = wire()
+
+
+@record
+class Replicated:
+    """The copy, or what was here already."""
+    status: str = wire(choices=("replicated", "already_present"))
+    artifact: Artifact = wire()
+    source: SourceRef = wire()
+    verification: Verification | None = wire(default=None)
+    route_proof: RouteProof | None = wire(default=None)
+    remote_auth: AuthSummary | None = wire(default=None)
+    governance: Governance | None = wire(default=None)
+
+
+@record
+class LinkedCopy:
+    """One member of a graph."""
+    status: str = wire(choices=("replicated", "already_present"))
+    artifact: Artifact = wire()
+    source: SourceRef = wire()
+    reason: str = wire(about="what led to it")
+    role: str = wire()
+
+
+@record
+class MissingMember:
+    """A member that could not be had."""
+    artifact_id: str = wire()
+    digest: str = wire()
+    reason: str = wire()
+    role: str = wire()
+    error: str = wire()
+
+
+@record
+class Graph:
+    """What was copied with the root."""
+    root_artifact_id: str = wire()
+    root_digest: str = wire()
+    count: int = wire(minimum=1)
+    linked: list[LinkedCopy] = wire()
+    missing: list[MissingMember] = wire(factory=list)
+
+
+@record
+class GraphReplicated:
+    """The root and its members."""
+    status: str = wire(choices=("replicated", "partial"))
+    root: Replicated = wire()
+    artifacts: list[Artifact] = wire(about="the root first")
+    graph: Graph = wire()
+    route_proof: RouteProof = wire()
+    remote_auth: AuthSummary = wire()
+    governance: Governance | None = wire(default=None)
+
+
+@record
+class VerifyMirror:
+    """Which copy is compared, and with what; what is missing is known from when it was made."""
+    artifact_id: str = wire(default="", length_max=256)
+    peer_id: str = wire(default="", length_max=128)
+    source_artifact_id: str = wire(default="", length_max=256)
+    digest: str = wire(default="", length_max=128)
+    deep: bool = wire(default=False, about="read the peer's bytes too")
+    remote_auth: dict | None = wire(default=None, about="for `deep`; never stored")
+
+
+@record
+class MirrorVerified:
+    """What the comparison came to."""
+    status: str = wire(choices=("verified", "mismatch", "missing_remote"))
+    artifact: Artifact = wire()
+    verification: Verification = wire()

@@ -24,7 +24,10 @@ from . import delivery, rules, table, upkeep
 from .blobs import Blob, Blobs, full
 from .delivery import Delivery
 from .gate import Gate
+from .graph import Graphs
+from .mirror import Mirrors
 from .publishing import Publishing
+from .replication import Replication
 from .upkeep import Sweeper
 
 if TYPE_CHECKING:
@@ -53,6 +56,9 @@ class Artifacts:
         self.gate = Gate(core, rooms)
         self.publishing = Publishing(self)
         self.sweeper = Sweeper(core, self)
+        self.replication = Replication(core, rooms, self)
+        self.graphs = Graphs(core, self, self.replication)
+        self.mirrors = Mirrors(core, rooms, self)
 
     @property
     def envelopes(self) -> Any:
@@ -264,7 +270,7 @@ def show(room: Artifacts, call: Call) -> Reply:
     artifact = _visited(room, call.path["artifact_id"])
     part = delivery.asked_part(call.headers.get("range", ""), artifact["size_bytes"]) if artifact else None
     raw = call.query.raw or delivery.wants_bytes(call.headers)
-    room.gate.admit_content(call, artifact, resumed=bool(raw and part and part[0] > 0))
+    grant_id = room.gate.admit_content(call, artifact, resumed=bool(raw and part and part[0] > 0))
     if artifact is None:
         raise Refusal("not_found", "artifact not found")
     try:
@@ -272,9 +278,10 @@ def show(room: Artifacts, call: Call) -> Reply:
     except Refusal as fault:
         room.note_spoiled(artifact, fault)
         raise
+    used = (("X-OCP-Grant-Used", grant_id),) if grant_id.isascii() and grant_id else ()
     if raw:
-        return delivery.raw_reply(artifact, descriptor, call.headers)
-    return delivery.json_reply(_view(call, artifact), descriptor, artifact["size_bytes"])
+        return delivery.raw_reply(artifact, descriptor, call.headers, used)
+    return delivery.json_reply(_view(call, artifact), descriptor, artifact["size_bytes"], used)
 
 
 def _metadata(room: Artifacts, call: Call) -> Reply:
@@ -319,3 +326,18 @@ def purge(room: Artifacts, call: Call) -> Write:
     limit = max(1, min(values.integer(call.body.limit, "limit", 100), PURGED_MAX))
     return Write(lambda connection: room.purge(connection, limit),
                  lambda counts: Reply({"status": "ok", "peer_id": room.node_id, **counts}))
+
+
+def replicate(room: Artifacts, call: Call) -> Reply:
+    """POST /mesh/artifacts/replicate."""
+    return room.replication.replicate(call)
+
+
+def replicate_graph(room: Artifacts, call: Call) -> Reply:
+    """POST /mesh/artifacts/replicate-graph."""
+    return room.graphs.replicate(call)
+
+
+def verify_mirror(room: Artifacts, call: Call) -> Reply:
+    """POST /mesh/artifacts/verify-mirror."""
+    return room.mirrors.verify(call)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ...contract.limits import ARTIFACT_BODY_BYTES_MAX, MESH_BODY_BYTES_MAX
-from ...contract.route import Auth, Lane, Route, planned
+from ...contract.route import Auth, Lane, Route
 
 STREAMED_BYTES_MAX = 1 << 40         # of an upload; the node's own settings bound it further
 
@@ -42,26 +42,25 @@ ROUTES = (
           "Store the bytes of the request's body, however many, as an artifact of this node.",
           Auth.OPERATOR, Lane.LONG, "upload", reply="Published", query="Upload", body="Nothing", body_stream=True,
           body_bytes_max=STREAMED_BYTES_MAX, extra=True),
-    *planned((
-        Route("mesh.artifacts.replicate", "POST", "/mesh/artifacts/replicate",
-              "Copy one artifact from a peer and check it.",
-              Auth.OPERATOR, Lane.LONG, "replicate", body_bytes_max=MESH_BODY_BYTES_MAX,
-              contract={"handler": "_handle_mesh_artifact_replicate", "group": "artifacts", "body": {"artifact_id": "string",
-                        "base_url": "string", "digest": "string", "peer_id": "string", "pin": "boolean", "remote_auth": "object"},
-                        "request": "ArtifactReplicateRequest", "response": "ArtifactReplicateResponse"}),
-        Route("mesh.artifacts.replicate_graph", "POST", "/mesh/artifacts/replicate-graph",
-              "Copy an artifact from a peer together with all it refers to.",
-              Auth.OPERATOR, Lane.LONG, "replicate_graph", body_bytes_max=MESH_BODY_BYTES_MAX,
-              contract={"handler": "_handle_mesh_artifact_replicate_graph", "group": "artifacts", "body": {"artifact_id": "string",
-                        "base_url": "string", "digest": "string", "peer_id": "string", "pin": "boolean", "remote_auth": "object"},
-                        "request": "ArtifactReplicateRequest", "response": "ArtifactGraphReplicateResponse"}),
-        Route("mesh.artifacts.verify_mirror", "POST", "/mesh/artifacts/verify-mirror",
-              "Compare our copy of an artifact with the peer it came from.",
-              Auth.OPERATOR, Lane.LONG, "verify_mirror", body_bytes_max=MESH_BODY_BYTES_MAX,
-              contract={"handler": "_handle_mesh_artifact_verify_mirror", "group": "artifacts", "body": {"artifact_id": "string",
-                        "digest": "string", "peer_id": "string", "source_artifact_id": "string"},
-                        "response": "ArtifactMirrorVerification"}),
-    )),
+    Route("mesh.artifacts.replicate", "POST", "/mesh/artifacts/replicate",
+          "Copy one artifact from a peer and check it.",
+          Auth.OPERATOR, Lane.LONG, "replicate", reply="Replicated", body="Replicate", body_bytes_max=MESH_BODY_BYTES_MAX,
+          contract={"handler": "_handle_mesh_artifact_replicate", "group": "artifacts", "body": {"artifact_id": "string",
+                    "base_url": "string", "digest": "string", "peer_id": "string", "pin": "boolean", "remote_auth": "object"},
+                    "request": "ArtifactReplicateRequest", "response": "ArtifactReplicateResponse"}),
+    Route("mesh.artifacts.replicate_graph", "POST", "/mesh/artifacts/replicate-graph",
+          "Copy an artifact from a peer together with all it refers to.",
+          Auth.OPERATOR, Lane.LONG, "replicate_graph", reply="GraphReplicated", body="ReplicateGraph",
+          body_bytes_max=MESH_BODY_BYTES_MAX,
+          contract={"handler": "_handle_mesh_artifact_replicate_graph", "group": "artifacts", "body": {"artifact_id": "string",
+                    "base_url": "string", "digest": "string", "peer_id": "string", "pin": "boolean", "remote_auth": "object"},
+                    "request": "ArtifactReplicateRequest", "response": "ArtifactGraphReplicateResponse"}),
+    Route("mesh.artifacts.verify_mirror", "POST", "/mesh/artifacts/verify-mirror",
+          "Compare our copy of an artifact with the peer it came from.",
+          Auth.OPERATOR, Lane.LONG, "verify_mirror", reply="MirrorVerified", body="VerifyMirror", body_bytes_max=MESH_BODY_BYTES_MAX,
+          contract={"handler": "_handle_mesh_artifact_verify_mirror", "group": "artifacts", "body": {"artifact_id": "string",
+                    "digest": "string", "peer_id": "string", "source_artifact_id": "string"},
+                    "response": "ArtifactMirrorVerification"}),
     Route("mesh.artifacts.pin", "POST", "/mesh/artifacts/pin",
           "Keep an artifact for good, or let it go.",
           Auth.OPERATOR, Lane.WRITE, "pin", reply="Pinned", body="Pin", body_bytes_max=MESH_BODY_BYTES_MAX,

@@ -17,6 +17,7 @@ Members = dict[str, Any]
 
 FIRST_SECONDS = 5.0                  # after the start, when the first callers have been served
 SWEEP_SECONDS = 600.0
+FRESH_SECONDS = 15.0                 # between looks at bytes that were stored and are not recorded yet
 GRACE_SECONDS = 60                   # an expired artifact is not shown; that its row goes can wait for whoever asks to purge
 BATCH = 100
 PART_SECONDS = 86_400                # a transfer that was cut off can be resumed for so long
@@ -56,18 +57,20 @@ class Sweeper:
         self._started = False
         self._orphans_sought = False
         self.ticker = core.tickers.add("mesh-artifacts", self.step)
+        room.blobs.on_fresh = self.ticker.wake
 
     def step(self) -> float:
         """Seconds until something is due again."""
         if not self._started:
             self._started = True
             return FIRST_SECONDS
+        held = self._room.blobs.sort_out(self._nobody_has)
         more = self._purge() | self._remove_unused() | self._forget_requests()
         if not self._orphans_sought:
             self._orphans_sought = True
             self._remove_orphans()
         self._room.blobs.drop_drafts(self._core.clock.time() - PART_SECONDS)
-        return 0.05 if more else self._until_due()
+        return 0.05 if more else min(self._until_due(), FRESH_SECONDS if held else SWEEP_SECONDS)
 
     def _until_due(self) -> float:
         with self._core.reader.snapshot() as connection:
