@@ -120,8 +120,8 @@ class Gates:
             raise Refusal("host_not_allowed", "host not allowed")
 
     def check_origin(self, head: Head) -> None:
-        """Refusal when an unsafe request comes from a foreign page."""
-        if head.method not in SAFE_METHODS and not self._own_origin(head):
+        """Refusal when an unsafe request comes from a foreign page; an upgrade is unsafe, as no browser asks before it sends one."""
+        if (head.method not in SAFE_METHODS or "upgrade" in head.headers) and not self._own_origin(head):
             raise Refusal("origin_not_allowed", "origin not allowed")
 
     def _own_origin(self, head: Head) -> bool:

@@ -80,6 +80,10 @@ class Peers:
         return {"organism_id": node_id, "peer_id": node_id, "count": len(shown), "peers": [self.json(peer) for peer in shown],
                 "health": rules.health(shown), "generated_at": self._core.clock.text()}
 
+    def redacted(self, shown: list[Members]) -> list[Members]:
+        """Peers as callers see them who are neither on loopback nor operators."""
+        return redacted(shown)
+
     # --- calling peers: these block, for long requests and tickers
 
     def connect(self, wanted: Wanted) -> Members:

@@ -1,17 +1,26 @@
-"""The node's events after a cursor, once or as they come (OCP 0.1 event log)."""
+"""The node's events after a cursor, once or as they come (OCP 0.1 event log).
+
+A request that asks for a WebSocket gets the snapshot as its first message, and then every further event as it is committed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...contract.route import Call, Reply
+from ...base import jsontext
+from ...base.errors import Refusal
+from ...contract.route import Call, Reply, WebSocket
 from ...core import Core, Rooms
+from ...http import websocket
 from ...store.events import Event, event_json
+from ..following import Following, Wish
 from ..lists import bounded
 from ..redaction import redacted
 
 Members = dict[str, Any]
+PAUSE_SECONDS = 0.02             # between two messages: events that come together travel together
+CLIENT_BYTES_MAX = 4_096         # what a listener sends is not read; more than this ends the connection
 PRESENT_MAX, BEACONS_MAX, WORKERS_MAX, PEERS_MAX = 50, 12, 20, 25
 
 
@@ -24,6 +33,12 @@ class Stream:
         self._profile = rooms["mesh.device_profile"]
         self._agents = rooms["mesh.agents"]
         self._peers = rooms["mesh.peers"]
+        self.following = Following(core, self._message, PAUSE_SECONDS)
+
+    def _message(self, events: Sequence[Event], cursor: int, wish: Wish) -> bytes:
+        """A WebSocket frame with these events, the same bytes for every listener of one kind."""
+        told = {"events": shown(events, wish.trusted), "next_cursor": cursor, "generated_at": self._core.clock.text()}
+        return websocket.frame(websocket.TEXT, jsontext.compact(told))
 
     def after(self, since: int, limit: int, trusted: bool) -> Members:
         """The first `limit` events after `since`, and the state at that moment."""
@@ -62,6 +77,35 @@ def build(core: Core, rooms: Rooms) -> Stream:
     return Stream(core, rooms)
 
 
-def read(room: Stream, call: Call) -> Reply:
-    """GET /mesh/stream: one snapshot."""
-    return Reply(room.after(call.query.since, bounded(call.query.limit), call.caller.trusted_view))
+class Listener:
+    """The receiving end of a WebSocket; what a listener sends is of no interest."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+
+    def text(self, text: str) -> None:
+        """Not read."""
+
+    def binary(self, data: bytes) -> None:
+        """Not read."""
+
+    def closed(self) -> None:
+        self._stop()
+
+
+def read(room: Stream, call: Call) -> Reply | WebSocket:
+    """GET /mesh/stream: one snapshot, or one and all that follows."""
+    limit, trusted = bounded(call.query.limit), call.caller.trusted_view
+    snapshot = room.after(call.query.since, limit, trusted)
+    if not websocket.asks_upgrade(call.headers):
+        return Reply(snapshot)
+    if not call.headers.get("sec-websocket-key"):
+        raise Refusal("invalid_request", "Sec-WebSocket-Key is required for websocket upgrade")
+    first = jsontext.compact(snapshot).decode()
+    cursor = max(0, min(snapshot["next_cursor"], snapshot["latest_seq"]))
+
+    def start(socket: Any) -> Listener:
+        socket.text(first)
+        return Listener(room.following.join(socket, cursor, Wish(limit, trusted)))
+
+    return WebSocket(start, message_bytes_max=CLIENT_BYTES_MAX)

@@ -1,0 +1,111 @@
+"""The control deck's state as server-sent events (OCP 0.1 control stream).
+
+The state is built once for each moment of the log, encoded once for those who see everything and once for others, and shared by
+every listener; what differs between them is only the list of events before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...base import jsontext
+from ...contract.route import Call, Events
+from ...core import Core, Rooms
+from ...http.stream import SSE_KEEPALIVE, Sink, sse
+from ...store.events import Event
+from ..following import Following, Wish
+from ..lists import bounded
+from ..manifest.rules import RELEASE
+from ..parts import Parts, Provider
+from ..stream.room import shown
+from . import empty, rules
+
+Members = dict[str, Any]
+ROUTE = "/mesh/control/stream"
+RETRY = b"retry: 2500\n"
+PAUSE_SECONDS = 0.1              # between two states: a busy log is told in groups
+STATE_SECONDS = 2.0              # a state without commits is built anew after so long: parts may count what is no commit
+PEERS_SHOWN = 8
+REFRESH_SECONDS = 60
+
+
+class Control:
+    """The deck's state and who listens to it."""
+
+    def __init__(self, core: Core, rooms: Rooms) -> None:
+        self._core = core
+        self._manifest = rooms["mesh.manifest"]
+        self._profile = rooms["mesh.device_profile"]
+        self._peers = rooms["mesh.peers"]
+        node_id = core.identity.node_id
+        self.parts = Parts(rooms, core.log, empty.HOMES, empty.parts(
+            node_id, lambda: core.base_url, lambda: core.bound, lambda: self._profile.profile()["offload_policy"], core.clock.text))
+        self.following = Following(core, self._message, PAUSE_SECONDS, SSE_KEEPALIVE)
+        self._encoded: dict[bool, tuple[int, float, bytes, bytes]] = {}
+
+    def part(self, name: str, provider: Provider, public: Provider | None = None) -> None:
+        """`provider` gives a part of the state from now on; the names are those of `empty.HOMES`."""
+        self.parts.part(name, provider, public)
+
+    def state(self, trusted: bool) -> Members:
+        """The whole state but for `control_stream`, as this kind of caller sees it."""
+        profile, value = self._profile.profile(), self.parts.value
+        identity = self._core.identity
+        listed = self._peers.listed(PEERS_SHOWN)
+        members = {"node_id": identity.node_id, "display_name": identity.display_name, "role_label": "Sovereign Node",
+                   "version": f"Sovereign Mesh {RELEASE}", "device_class": profile["device_class"], "device_profile": profile,
+                   "sync_policy": self._profile.sync_policy(), "manifest": self._manifest.document(),
+                   "peers": listed if trusted else {**listed, "peers": self._peers.redacted(listed["peers"])},
+                   "queue_metrics": self._manifest.parts.value("queue_metrics")}
+        return {**members, **{name: value(name, trusted) for name in empty.HOMES}}
+
+    def _current(self, trusted: bool) -> tuple[bytes, bytes]:
+        """The state and the advisories, encoded, no older than the last commit."""
+        version, now = self._core.writer.commits, self._core.clock.monotonic()
+        kept = self._encoded.get(trusted)
+        if kept is None or kept[0] != version or now - kept[1] >= STATE_SECONDS:
+            state = self.state(trusted)
+            advised = rules.advisories(state["peers"]["peers"], state["discovery_candidates"].get("candidates", ()))
+            kept = self._encoded[trusted] = (version, now, jsontext.compact(state), jsontext.compact(advised))
+        return kept[2], kept[3]
+
+    def _message(self, events: Sequence[Event], cursor: int, wish: Wish) -> bytes:
+        """The event `control-state` for these events; the state that is shared goes into it as it was encoded."""
+        state, advised = self._current(wish.trusted)
+        stream = jsontext.compact({"route": ROUTE, "cursor": cursor, "transport": "sse", "fallback_refresh_seconds": REFRESH_SECONDS,
+                                   "recent_event_count": len(events)})
+        told = jsontext.compact(shown(events, wish.trusted))
+        return b"".join((b"id: %d\nevent: control-state\ndata: " % cursor, b'{"type":"control_state","cursor":%d,"events":' % cursor, told,
+                         b',"peer_advisories":', advised, b',"state":', state[:-1], b',"control_stream":', stream,
+                         b'},"generated_at":"', self._core.clock.text().encode(), b'"}\n\n'))
+
+    def first(self, since: int, last_event_id: str, wish: Wish) -> tuple[bytes, int]:
+        """What a new listener hears at once, and the cursor after it."""
+        start = rules.start(since, last_event_id, self.following.head)
+        with self._core.reader.snapshot() as connection:
+            events = self._core.feed.since(connection, start, wish.limit)
+        cursor = events[-1].seq if events else start
+        opened = sse("stream-open", {"status": "ok", "cursor": start, "route": ROUTE}, start)
+        return RETRY + opened + self._message(events, cursor, wish), cursor
+
+
+def build(core: Core, rooms: Rooms) -> Control:
+    """The room."""
+    return Control(core, rooms)
+
+
+def stream(room: Control, call: Call) -> Events:
+    """GET /mesh/control/stream."""
+    query = call.query
+    wish = Wish(bounded(query.limit), call.caller.trusted_view, rules.silence(query.heartbeat))
+    first, cursor = room.first(query.since, call.headers.get("last-event-id", ""), wish)
+
+    def begin(sink: Sink) -> Any:
+        sink.send(first)
+        if rules.once(query.once):
+            sink.close()
+            return None
+        return room.following.join(sink, cursor, wish)
+
+    return Events(begin)
