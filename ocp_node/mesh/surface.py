@@ -36,8 +36,5 @@ ROUTES = (
     *NOTIFICATIONS, *TREATIES, *SECRETS, *AUTONOMY, *APP, *DEVICE_PROFILE, *STREAM, *CONTROL,
 )
 
-# Rooms with duties of their own, which nobody has to ask for.
-START = ("mesh.artifacts",)
-
-# Approvals run out, and stored secrets must open, whether or not anybody asks for them.
-START = ("mesh.approvals",)
+# Rooms with duties of their own, which nobody has to ask for: partial uploads run out, approvals expire, stored secrets must open.
+START = ("mesh.artifacts", "mesh.approvals")
