@@ -10,7 +10,9 @@ A blob whose record is never made is swept; a record whose change is undone was 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import importlib
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...base import limits
@@ -20,18 +22,18 @@ from ...core import Core, Rooms
 from ...store import folder
 from .. import values
 from ..lists import bounded
-from . import delivery, rules, table, upkeep
+from . import rules, table, upkeep
 from .blobs import Blob, Blobs, full
-from .delivery import Delivery
-from .gate import Gate
-from .graph import Graphs
-from .mirror import Mirrors
-from .publishing import Publishing
-from .replication import Replication
 from .upkeep import Sweeper
 
 if TYPE_CHECKING:
     from ...store.writer import WriteConnection
+    from .delivery import Delivery
+    from .gate import Gate
+    from .graph import Graphs
+    from .mirror import Mirrors
+    from .publishing import Publishing
+    from .replication import Replication
 
 __all__ = ["Artifacts", "Blob", "build"]
 
@@ -52,13 +54,51 @@ class Artifacts:
         self._settings = core.settings
         self.node_id = core.identity.node_id
         self.blobs = Blobs(core.data / "artifacts", core.clock, core.ids)
-        self.delivery = Delivery(self.blobs, core.clock)
-        self.gate = Gate(core, rooms)
-        self.publishing = Publishing(self)
         self.sweeper = Sweeper(core, self)
-        self.replication = Replication(core, rooms, self)
-        self.graphs = Graphs(core, self, self.replication)
-        self.mirrors = Mirrors(core, rooms, self)
+        self._parts: dict[str, Any] = {}
+        self._making = threading.RLock()
+
+    # --- what does the work; loaded when first needed, for the room itself is there from the start
+
+    @property
+    def delivery(self) -> Delivery:
+        """How contents leave."""
+        return self._part("delivery", lambda module: module.Delivery(self.blobs, self._core.clock))
+
+    @property
+    def gate(self) -> Gate:
+        """Who may have them."""
+        return self._part("gate", lambda module: module.Gate(self._core, self._rooms))
+
+    @property
+    def publishing(self) -> Publishing:
+        """How contents come in."""
+        return self._part("publishing", lambda module: module.Publishing(self))
+
+    @property
+    def replication(self) -> Replication:
+        """How they are copied."""
+        return self._part("replication", lambda module: module.Replication(self._core, self._rooms, self))
+
+    @property
+    def graphs(self) -> Graphs:
+        """... with all they refer to."""
+        return self._part("graph", lambda module: module.Graphs(self._core, self, self.replication))
+
+    @property
+    def mirrors(self) -> Mirrors:
+        """How copies are compared with their source."""
+        return self._part("mirror", lambda module: module.Mirrors(self._core, self._rooms, self))
+
+    def _part(self, name: str, make: Callable[[Any], Any]) -> Any:
+        """The part of that module, made once however many ask at the same moment."""
+        made = self._parts.get(name)
+        if made is None:
+            with self._making:
+                made = self._parts.get(name)
+                if made is None:
+                    made = self._parts[name] = make(importlib.import_module(f"{__package__}.{name}"))
+        return made
 
     @property
     def envelopes(self) -> Any:
@@ -267,6 +307,7 @@ def show(room: Artifacts, call: Call) -> Reply:
     """GET /mesh/artifacts/{artifact_id}: the metadata, or the content as well for who may have it."""
     if not call.query.include_content:
         return _metadata(room, call)
+    from . import delivery
     artifact = _visited(room, call.path["artifact_id"])
     part = delivery.asked_part(call.headers.get("range", ""), artifact["size_bytes"]) if artifact else None
     raw = call.query.raw or delivery.wants_bytes(call.headers)
