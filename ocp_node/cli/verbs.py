@@ -18,7 +18,7 @@ VERBS: Mapping[str, tuple[str, str]] = {            # verb -> module, summary
     "app": (PLANNED, "supervise programs"),
     "peer": (PLANNED, "connect to other nodes"),
     "oscp": (PLANNED, "OSCP peers, groups and limits"),
-    "directory": (PLANNED, "publish to and read seed directories"),
+    "directory": ("directory", "dump, verify and load a seed directory, and see how it does"),
     "backup": ("backup", "copy the node's state into one folder, while it runs"),
     "restore": ("restore", "put a backup back in place"),
     "doctor": ("doctor", "check this machine and the data folder"),

@@ -59,7 +59,7 @@ class DirectoryDialect(Dialect):
     """The seed directory and its catalogue."""
 
     surface = "directory"
-    prefixes = ("/adv", "/cap", "/key", "/revoke", "/revocations", "/succession")
+    prefixes = ("/adv", "/cap", "/key", "/revoke", "/revocations", "/succession", "/directory")
     statuses = STATUSES
     host_check = False
     origin_check = False

@@ -34,7 +34,7 @@ _JSON = re.compile(r'application/json[ \t]*(?:;[ \t]*(?:charset=(?:utf-8|"utf-8"
 
 def build(core: Core, rooms: Rooms) -> Directory:
     """The directory of this node, with its sweep."""
-    room = Directory(core, Policy(core.settings))
+    room = Directory(core, Policy(core.settings), rooms)
     room.begin(core)
     core.signals.listen((TOPIC,), room.stirred)
     core.tickers.add("directory-sweep", room.sweep)
@@ -58,8 +58,9 @@ def _measure(core: Core, room: Directory) -> None:
 class Directory:
     """One node's directory: what it takes, what it serves, and its counters."""
 
-    def __init__(self, core: Core, policy: Policy) -> None:
+    def __init__(self, core: Core, policy: Policy, rooms: Rooms) -> None:
         self.policy = policy
+        self.rooms = rooms
         self.clock, self.log, self.reader, self.writer = core.clock, core.log, core.reader, core.writer
         self.self_id: str = core.identity.did
         self.admission = Admission(policy, core.clock, core.log, self.noted)
@@ -267,6 +268,17 @@ def feed(room: Directory, call: Call) -> Reply | Wait | Events:
         return room.feed.wait(query, if_none_match) if query.wait_seconds else room.feed.answer(query, if_none_match)
     except Refusal as refusal:
         raise room.refused(refusal)
+
+
+def status(room: Directory, call: Call) -> Reply:
+    """GET /directory: limits and figures for everyone; what this node reads and publishes for its operator."""
+    figures = room.figures()
+    shown: dict[str, Any] = {"node/id": room.self_id, "limits": room.policy.shown(),
+                             "live": figures["live"], "next": rules.cursor_text(room.feed.epoch, figures["position"])}
+    if call.caller.operator:
+        shown.update(figures=figures, mirror=room.rooms["directory.mirror"].figures(), publisher=room.rooms["directory.publisher"].figures(),
+                     federation=room.rooms["directory.endorsements"].figures())
+    return Reply(shown, 200, (("Cache-Control", "no-store"), *ANYONE))
 
 
 class PositionFile:

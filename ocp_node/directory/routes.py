@@ -12,4 +12,7 @@ ROUTES = (
     Route("directory.feed", "GET", "/adv",
           "Follow the advertisements stored after a cursor, as pages, as a long poll (`wait`) or as server-sent events.",
           Auth.PUBLIC, Lane.STREAM, "feed", reply="Batch"),
+    Route("directory.status", "GET", "/directory",
+          "Show the directory's limits and figures; to the operator also what this node reads and publishes.",
+          Auth.PUBLIC, Lane.WORKER, "status", reply="Anything"),
 )

@@ -46,6 +46,12 @@ def by_issuer(connection: sqlite3.Connection, issuer: str, now_us: int, limit: i
         (issuer, now_us, limit))]
 
 
+def page(connection: sqlite3.Connection, after: str, limit: int) -> list[tuple[str, str]]:
+    """Id and artifact of the delegations after an id, in the order of their ids."""
+    return [(row[0], row[1]) for row in connection.execute("SELECT delegation_id, artifact_json FROM key_delegation WHERE delegation_id > ? "
+                                                           "ORDER BY delegation_id LIMIT ?", (after, limit))]
+
+
 def sweep(connection: sqlite3.Connection, now_us: int) -> int:
     """Delegations that ended days ago are gone, a batch at a time.  Gives how many went."""
     return connection.execute("DELETE FROM key_delegation WHERE delegation_id IN (SELECT delegation_id FROM key_delegation WHERE expires_us <= ? "
