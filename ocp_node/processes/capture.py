@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from ..base.loop import Loop, Timer
-from .rules import PAUSE_SECONDS, READ_BYTES, READ_TURNS_MAX
+from .rules import FLOOD_BYTES, PAUSE_SECONDS, READ_BYTES, READ_TURNS_MAX
 
 LAST_READS_MAX = 32               # full reads when the child has gone: what a pipe holds at most (1 MiB), and as much again
 
@@ -70,7 +70,7 @@ class Capture:
         if self._descriptor >= 0 and self._pause is None:
             length = self._read()
             self._full_turns = self._full_turns + 1 if length == READ_BYTES else 0
-            if self._full_turns >= READ_TURNS_MAX:
+            if self._full_turns >= READ_TURNS_MAX and self.sink.came > FLOOD_BYTES:
                 self._wait()
 
     def _read(self) -> int:

@@ -12,6 +12,7 @@ from . import orphans, rules, usage
 from .kept import Kept
 from .outputfile import FileWriter, OutputFile
 from .records import ChildRecord, Exit, Output, Process, Usage
+from .rest import Rest
 from .rules import Phase
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Child:
 
     __slots__ = ("pid", "start_ticks", "started_at", "began", "_plan", "_engine", "_tree", "_descriptor", "_phase", "_asked",
                  "_timer", "_until", "_pause", "_captures", "_pipe", "_on_exit", "_status", "_cpu_seconds", "_rss", "_rss_before",
-                 "_reaped")
+                 "_reaped", "_rest")
 
     def __init__(self, engine: Engine, plan: Plan, tree: Tree, start_ticks: int, started_at: float, captures: list[Capture],
                  pipe: str, on_exit: Callable[[Exit], None]) -> None:
@@ -67,6 +68,7 @@ class Child:
         self._cpu_seconds: float | None = None
         self._rss = 0
         self._rss_before = 0
+        self._rest: Rest | None = None
         self._reaped: tuple[int, int, resource.struct_rusage | None] | None = None
         self.began = engine.clock.monotonic()
 
@@ -178,6 +180,7 @@ class Child:
         """Nothing of the child is watched or held; it lives on by itself."""
         self._cancel_timer()
         self._close_descriptor()
+        self._close_rest()
         for capture in self._captures:
             capture.close()
 
@@ -263,8 +266,7 @@ class Child:
             self._tree.end_rest()
         self._reap()
         if action == "watch_rest":
-            self._pause = rules.CLEAR_SECONDS_FIRST
-            self._clear_tick()
+            self._clear()
         else:
             self._drain()
 
@@ -278,6 +280,14 @@ class Child:
             self._cpu_seconds = used.ru_utime + used.ru_stime
             if used.ru_maxrss > self._rss_before:         # else it may be the node's own, taken over at the fork
                 self._rss = max(self._rss, used.ru_maxrss * RSS_UNIT)
+
+    def _clear(self) -> None:
+        """The end of what is left is waited for: told by the kernel where it can, else asked for."""
+        self._pause = rules.CLEAR_SECONDS_FIRST
+        if not self._tree.rest_gone():
+            self._rest = Rest(self._engine.loop, self._clear_tick)
+            self._rest.watch(self._tree.rest())
+        self._clear_tick()
 
     def _clear_tick(self) -> None:
         """The rest of a stopped run has what is left of the grace."""
@@ -301,6 +311,7 @@ class Child:
 
     def _drain(self) -> None:
         """What stands in the pipes is read; the end comes with the pipes' end, or a little later without it."""
+        self._close_rest()
         if not self.leave_rest:
             self._engine.end_rest(self._tree.mark)
         for capture in self._captures:
@@ -366,6 +377,11 @@ class Child:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _close_rest(self) -> None:
+        if self._rest is not None:
+            self._rest.close()
+            self._rest = None
 
     def _close_descriptor(self) -> None:
         if self._descriptor >= 0:

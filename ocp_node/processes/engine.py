@@ -200,6 +200,8 @@ class Engine:
             self._children[child] = None
             self._leaders[child.pid] = child
             self._started += 1
+        if self._marks is not None:
+            self._marks.arrived(child.mark)
         self.loop.call_soon(partial(self._watch, child))
         self._sweeper.wake()
 
@@ -394,6 +396,10 @@ class Engine:
     def leads(self, pid: int) -> bool:
         """The process is a child whose exit is still to be taken note of."""
         return pid in self._leaders
+
+    def starting(self, mark: int) -> bool:
+        """A child of ours with this mark is about to be known."""
+        return self._marks is not None and self._marks.starting(mark)
 
     def gave(self, mark: int) -> bool:
         """The mark is one of ours."""

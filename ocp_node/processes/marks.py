@@ -30,6 +30,7 @@ class Marks:
         self.lock = threading.Lock()              # the node bears one mark at a time: starts follow one another
         self._first = BASE + ((number & (1 << NUMBER_BITS) - 1) << SERIAL_BITS)
         self._serial = 0
+        self._starting: set[int] = set()          # on the way from fork to being known: nobody else may reap these
         self._loop = loop
         self._seen: dict[int, list[int]] | None = None
         self._own = _limit(0)
@@ -53,7 +54,17 @@ class Marks:
         if not self._set(0, mark):
             self.usable = False
             return 0
+        self._starting.add(mark)
         return mark
+
+    def starting(self, mark: int) -> bool:
+        """A child with this mark may be there that is not known yet."""
+        return mark in self._starting
+
+    def arrived(self, mark: int) -> None:
+        """The child is known by its number, or there is none."""
+        with self.lock:
+            self._starting.discard(mark)
 
     def take_off(self) -> None:
         """This process bears what it bore before."""

@@ -175,26 +175,27 @@ def run(start: Start, ends: Ends, environment: Mapping[str, str], who: Account |
     if ulimits:
         _must_be_there(command[0], cwd, environment)
         command = ["/bin/sh", "-c", ulimits + 'exec "$@"', "sh", *command]
-    with marks.lock:
-        mark = marks.put_on(start.mark)
-        try:
-            made = subprocess.Popen(
-                command, stdin=ends.stdin, stdout=ends.stdout, stderr=ends.stderr, close_fds=True, cwd=cwd,
-                env=environment, start_new_session=True, umask=start.umask, user=who.user_id if who else None,
-                group=who.group_id if who else None, extra_groups=who.groups if who else None)
-        except OSError as fault:
-            raise _refusal(fault, start.command[0], cwd, environment) from None
-        except (ValueError, UnicodeError, subprocess.SubprocessError):
-            raise rules.start_fault(None, start.command[0]) from None
-        finally:
-            if mark:
+    try:
+        with marks.lock:
+            mark = marks.put_on(start.mark)
+            try:
+                made = subprocess.Popen(
+                    command, stdin=ends.stdin, stdout=ends.stdout, stderr=ends.stderr, close_fds=True, cwd=cwd,
+                    env=environment, start_new_session=True, umask=start.umask, user=who.user_id if who else None,
+                    group=who.group_id if who else None, extra_groups=who.groups if who else None)
+            finally:
                 marks.take_off()
+    except (OSError, ValueError, subprocess.SubprocessError) as fault:
+        marks.arrived(mark)
+        raise _refusal(fault, start.command[0], cwd, environment) from None
     made.returncode = 0               # tells Popen that there is nothing to wait for: the engine does
     return made.pid, mark
 
 
-def _refusal(fault: OSError, program: str, cwd: str, environment: Mapping[str, str]) -> Exception:
+def _refusal(fault: Exception, program: str, cwd: str, environment: Mapping[str, str]) -> Exception:
     """What was missing: the folder, the program, or the interpreter that the program names."""
+    if not isinstance(fault, OSError):
+        return rules.start_fault(None, program)
     if fault.filename == cwd and not (os.path.isdir(cwd) and os.access(cwd, os.X_OK)):
         return rules.cannot_start("no_such_folder", f"working_directory {cwd} does not exist")
     refusal = rules.start_fault(fault.errno, program)

@@ -101,7 +101,7 @@ class Sweeper:
     def _meet(self, pid: int) -> None:
         from . import marks, tree
         mark = marks.of(pid)
-        if not mark or self._engine.leads(pid):
+        if not mark or self._engine.starting(mark) or self._engine.leads(pid):       # in this order: one follows the other
             return
         if mark in self._ended:
             if not tree.reap(pid):

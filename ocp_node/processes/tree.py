@@ -21,20 +21,20 @@ class Tree:
         self.ours = ours              # our own child, not yet reaped: until then its number is nobody else's
         self._adopted = not ours
         self._marks = given
-        self._told: list[int] = []    # who was asked to end outside the group
+        self._told: list[int] = []    # who was asked to end besides the child itself
 
     def terminate(self) -> None:
         """All have been asked to end; those that are stopped go on, so that they can."""
-        self._told = self.signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
+        self._told = [pid for pid in self._known() if pid != self.pid]
 
-    def signal(self, number: int) -> list[int]:
-        """All have been sent this signal: the group in one step, then those that left it, which are given back."""
+    def signal(self, number: int) -> None:
+        """All have been sent this signal: the group in one step, then those that left it."""
         strays = self._strays()
         self._signal_group(number)
         for pid in strays:
             send(pid, number)
-        return strays
 
     def kill(self) -> None:
         """All have been sent KILL, now and whatever they may have forked meanwhile."""
@@ -62,12 +62,16 @@ class Tree:
         try:
             os.killpg(self.pid, 0)
         except ProcessLookupError:
-            return self.group.empty() if self.group is not None else not any(self._lives(pid) for pid in self._told)
+            return self.group.empty() if self.group is not None else not self.rest()
         except OSError:               # EPERM: somebody is there, under another user
             return False
         if self._adopted and self.mark:                      # the dead among them are not ours to reap, and hold the group
             return not any(self._lives(pid) for pid in self._marks.bearers(self.mark))
         return False
+
+    def rest(self) -> list[int]:
+        """Who was asked to end and has not, as far as is known; those who died and became ours are reaped."""
+        return [pid for pid in self._told if self._lives(pid)]
 
     def _lives(self, pid: int) -> bool:
         return marks.of(pid) == self.mark and not reap(pid) and usage.lives(pid)
@@ -89,8 +93,10 @@ class Tree:
 
     def _strays(self) -> list[int]:
         """Members that are in another process group."""
-        pids = self.group.pids() if self.group is not None else self._marks.bearers(self.mark)
-        return [pid for pid in pids if _group_of(pid) not in (0, self.pid)]
+        return [pid for pid in self._known() if _group_of(pid) not in (0, self.pid)]
+
+    def _known(self) -> list[int]:
+        return self.group.pids() if self.group is not None else self._marks.bearers(self.mark)
 
 
 def send(pid: int, number: int) -> bool:

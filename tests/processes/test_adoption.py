@@ -194,6 +194,36 @@ def test_a_run_whose_record_was_never_stored_is_found_by_its_output(shop, dead_n
     assert OutputFile.at(output.path).read(0, 99)[0] == b"new\n"
 
 
+FORESEEING = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from ocp_node.base.records import encode
+from tests.support.processes import Workshop
+shop = Workshop()
+print(json.dumps(encode(shop.engine.foresee("soon"))), flush=True)
+mark = json.loads(sys.stdin.readline())
+run = shop.start(["/bin/sh", "-c", "(setsid sleep 300 &); sleep 300"], mark=mark)
+shop.loop.run_until(lambda: len(run.child.processes()) >= 2, 20)
+print("started", flush=True)
+shop.loop.run_until(lambda: False, 300)
+"""
+
+
+def test_a_record_stored_before_the_start_ends_what_is_left_whenever_the_node_died(shop):
+    node = subprocess.Popen([PYTHON, "-c", FORESEEING, ROOT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with node:
+        record = decode(ChildRecord, json.loads(node.stdout.readline()))
+        assert orphans.remains(record) == [] and not orphans.still_running(record)
+        node.stdin.write(f"{record.mark}\n")
+        node.stdin.flush()
+        assert node.stdout.readline() == "started\n"
+        node.kill()
+    left = orphans.remains(record)
+    assert len(left) >= 2 and shop.adopt(record) is None
+    assert shop.engine.end_remains(record) == len(left)
+    shop.until(lambda: not any(alive(pid) for pid in left), 5)
+
+
 def test_the_time_limit_goes_on_over_the_death_of_a_node(shop, dead_node):
     record = dead_node(["/bin/sh", "-c", "echo up; exec sleep 300"], wall_seconds=2.0)
     run = shop.adopt(record)

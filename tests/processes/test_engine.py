@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ocp_node.base.errors import Busy, Refusal
+from ocp_node.processes import rules
 from ocp_node.processes.records import NOWHERE, Output
 from tests.support.processes import PYTHON, alive, descriptors, state
 
@@ -89,6 +90,17 @@ def test_a_flood_of_output_takes_no_memory_and_leaves_the_loop_to_others(shop):
     ended = shop.ended(flood, 60)
     assert ended.stdout_bytes == 150 << 20 and len(ended.stdout) <= 4096
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 8_000
+
+
+def test_a_flood_is_slowed_down(shop):
+    """What runs away may not take the node's time with it: paused, read on, and whole at the end."""
+    pauses = []
+    later = shop.loop.call_later
+    shop.loop.call_later = lambda seconds, act: (pauses.append(seconds), later(seconds, act))[1]
+    ended = shop.run([PYTHON, "-c", "import os\nb = bytes(1 << 20)\nfor _ in range(100): os.write(1, b)"], output=NOWHERE)
+    assert ended.stdout_bytes == 0 and pauses.count(rules.PAUSE_SECONDS) == 0, "nobody reads what goes nowhere"
+    ended = shop.run([PYTHON, "-c", "import os\nb = bytes(1 << 20)\nfor _ in range(100): os.write(1, b)"])
+    assert ended.stdout_bytes == 100 << 20 and 10 < pauses.count(rules.PAUSE_SECONDS) < 60
 
 
 def test_output_goes_to_a_file_that_is_read_by_position(shop, tmp_path):

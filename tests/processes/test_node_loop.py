@@ -67,6 +67,7 @@ def test_children_started_by_many_threads_are_all_told_of():
         for one in starters:
             one.join()
         node.wait(101)
+        assert [one.reason for one in node.exits] == ["exited"] * 101
         assert sorted(one.code for one in node.exits[1:]) == sorted(list(range(5)) * 20)
         assert all(one.stdout == b"%d\n" % one.code for one in node.exits[1:])
         assert len(descriptors()) == before and node.log.lines == []
@@ -91,3 +92,24 @@ def test_children_are_stopped_by_the_loop_or_after_it():
             assert node.engine.stop_all(10, loop_ended=loop_ended) == []
             assert len(node.exits) == 20 and {one.reason for one in node.exits} == {"stopped"}
             assert not any(alive(child.pid) for child in children) and node.log.lines == []
+
+
+def test_looking_for_strays_never_takes_the_exit_of_a_child_that_is_just_being_started():
+    with served() as node:
+        node.engine.prepare()
+        looking = threading.Event()
+
+        def look():
+            node.engine._sweeper._begin()
+            if not looking.is_set():
+                node.loop.call_soon(look)
+
+        node.loop.call_soon(look)
+        starters = [threading.Thread(target=lambda: [node.start(["true"]) for _ in range(60)]) for _ in range(4)]
+        for one in starters:
+            one.start()
+        for one in starters:
+            one.join()
+        node.wait(240)
+        looking.set()
+        assert {one.reason for one in node.exits} == {"exited"}

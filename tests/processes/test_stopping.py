@@ -7,9 +7,11 @@ import threading
 
 import pytest
 
+from ocp_node.base.clock import SetClock
 from ocp_node.base.errors import Refusal
 from ocp_node.processes import marks
 from ocp_node.processes.records import Output, Start
+from tests.support.loop import LoopTimer
 from tests.support.processes import PYTHON, Workshop, alive, pids_in, state
 
 FAMILY = ["/bin/sh", "-c", "sleep 300 & (sleep 300 & sleep 300) & echo up; wait"]
@@ -63,6 +65,17 @@ def test_the_rest_of_a_stopped_run_may_use_the_grace_to_finish(shop, tmp_path):
     run.child.stop()
     ended = shop.ended(run)
     assert os.listdir(tmp_path) == ["saved"] and 0.25 < ended.wall_seconds < 4
+
+
+def test_the_end_of_the_rest_is_told_by_the_kernel_not_by_a_clock(workshop):
+    """The node's tests let their clock stand still; a run that obeys must end all the same."""
+    shop = workshop(clock=SetClock())
+    shop.loop.call_later = lambda seconds, act: LoopTimer(0.0, act)      # no timer is ever due
+    for script in ("sleep 300 & sleep 300 & wait", "(setsid sleep 300 &) ; sleep 300", "sleep 300 & (sleep 300; true) & wait"):
+        run = shop.start(["/bin/sh", "-c", script])
+        shop.until(lambda run=run: len(run.child.processes()) >= 2 and run.child.processes()[-1].command == "sleep 300")
+        run.child.stop()
+        assert shop.ended(run).reason == "stopped"
 
 
 def test_a_child_that_ends_well_when_asked_keeps_its_code(shop):

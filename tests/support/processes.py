@@ -50,7 +50,8 @@ class Workshop:
         self.loop = TestLoop()
         self.log = Said()
         named.setdefault("cgroup_root", "")
-        self.engine = Engine(self.loop, Clock(), self.log, environment={"PATH": os.environ["PATH"], "SECRET": "token"}, **named)
+        clock, environment = named.pop("clock", None) or Clock(), {"PATH": os.environ["PATH"], "SECRET": "token"}
+        self.engine = Engine(self.loop, clock, self.log, environment=environment, **named)
 
     def start(self, command: list[str], listen: bool = False, **named: Any) -> Run:
         """The command runs."""
