@@ -7,6 +7,7 @@ each directory, so that a dead one delays nobody.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...base.clock import instant_text
@@ -30,19 +31,24 @@ UPSTREAMS_MAX = 32
 def build(core: Core, rooms: Rooms) -> Mirror:
     """The mirror of this node; a ticker for every directory that is configured to be read."""
     settings = core.settings
-    room = Mirror(core, rooms["directory"].admission)
+    room = Mirror(core, rooms["directory"].admission, lambda: rooms["directory.revocations"])
     for url in dict.fromkeys((*settings.directory_upstreams, *(settings.directory_read_from or settings.directory_publish_to))):
         every = settings.directory_mirror_seconds if url in settings.directory_upstreams else settings.directory_read_seconds
         room.add(url, every)
     return room
 
 
+REVOCATIONS = "#revocations"              # after the URL of a directory: where this node stands in its other feed
+UNSUPPORTED = frozenset({400, 404, 405, 410, 501})
+
+
 class Mirror:
     """The directories that this node reads."""
 
-    def __init__(self, core: Core, admission: Admission) -> None:
+    def __init__(self, core: Core, admission: Admission, revocations: Callable[[], Any]) -> None:
         self._core = core
         self.admission = admission
+        self._revocations = revocations
         self.upstreams: dict[str, Upstream] = {}
 
     def add(self, url: str, every_seconds: float) -> Upstream:
@@ -50,7 +56,7 @@ class Mirror:
         url = url.rstrip("/")
         known = self.upstreams.get(url)
         if known is None and len(self.upstreams) < UPSTREAMS_MAX:
-            known = self.upstreams[url] = Upstream(self._core, self.admission, url, every_seconds)
+            known = self.upstreams[url] = Upstream(self._core, self.admission, url, every_seconds, self._revocations)
             self._core.tickers.add(f"directory-mirror-{len(self.upstreams)}", known.step)
         if known is None:
             raise Refusal("directory-full", "too many directories to read")
@@ -64,8 +70,9 @@ class Mirror:
 class Upstream:
     """One directory that is read."""
 
-    def __init__(self, core: Core, admission: Admission, url: str, every_seconds: float) -> None:
+    def __init__(self, core: Core, admission: Admission, url: str, every_seconds: float, revocations: Callable[[], Any] | None = None) -> None:
         self.url = url
+        self._revocations = revocations
         self.every_seconds = every_seconds
         self._core = core
         self._admission = admission
@@ -84,7 +91,9 @@ class Upstream:
         """The feed has been read to its end, or for as long as one step lasts.  Gives the seconds until the next look."""
         before = self.counts["stored"]
         try:
-            more = any(not self.pull() for _ in range(rules.PAGES_PER_STEP)) is False
+            more = all(self.pull() for _ in range(rules.PAGES_PER_STEP))
+            if self._revocations is not None:
+                all(self.pull_revocations() for _ in range(rules.PAGES_PER_STEP))
         except OutboundError as fault:
             return self._failed(fault.message, fault.answer)
         except rules.BadPage as fault:
@@ -110,15 +119,45 @@ class Upstream:
             stand = table.upstream(connection, self.url)
         anew = 0 < stand.rescan_us <= self._admission.now_us()
         cursor = "" if anew else stand.cursor
-        batch = self._batch(self._ask(cursor))
+        batch = self._batch(self._ask("/adv", cursor))
         self.counts["pages"] += 1
         if batch.items or anew or batch.next != cursor:
             self._store(batch, 0 if anew else stand.rescan_us)
         return batch.next != cursor
 
-    def _ask(self, cursor: str) -> Answer:
+    def pull_revocations(self) -> bool:
+        """One page of what was revoked there counts here too: a revocation is never taken back, so more of them is always safe.
+
+        A directory without a catalogue is fine.  Says whether there may be more.
+        """
+        place = self.url + REVOCATIONS
+        with self._core.reader.snapshot() as connection:
+            stand = table.upstream(connection, place)
+        try:
+            batch = self._batch(self._ask("/revocations", stand.cursor))
+        except OutboundError as fault:
+            if fault.answer is not None and fault.answer.status in UNSUPPORTED:
+                return False
+            raise
+        if batch.items or batch.next != stand.cursor:
+            self._store_revocations(batch, place)
+        return batch.next != stand.cursor
+
+    def _store_revocations(self, batch: rules.Batch, place: str) -> None:
+        room, now_us = self._revocations() if self._revocations else None, self._admission.now_us()
+        assert room is not None
+        checked = [found for found in map(room.mirrored, batch.items) if found is not None]
+
+        def change(connection: WriteConnection) -> int:
+            table.stand(connection, place, batch.next, now_us, 0)
+            return sum(store(connection) for store in checked)
+
+        self.counts["revoked"] = self.counts.get("revoked", 0) + self._core.writer.run(change)
+        self.counts["refused"] += len(batch.items) - len(checked)
+
+    def _ask(self, path: str, cursor: str) -> Answer:
         from urllib.parse import quote
-        answer = self._core.outbound.request("GET", f"{self.url}/adv?limit=100&since={quote(cursor, safe=':')}", timeout=FETCH_SECONDS,
+        answer = self._core.outbound.request("GET", f"{self.url}{path}?limit=100&since={quote(cursor, safe=':')}", timeout=FETCH_SECONDS,
                                              bytes_max=rules.PAGE_BYTES_MAX, allow_loopback=True, headers=(("Accept", "application/json"),))
         if not answer.good and answer.status != 410:
             raise OutboundError("status", f"the directory answered {answer.status}", answer)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ...base import jsontext
-from ...base.errors import Refusal
+from ...base.errors import Malformed, Refusal
 from ...contract.route import Call, Reply, Write
 from .. import passports
 from .. import rules as directory_rules
@@ -16,6 +17,8 @@ from . import rules, table
 if TYPE_CHECKING:
     from ...core import Core, Rooms
     from ...store.writer import WriteConnection
+
+REVOCATIONS_PER_NODE_ROOM = 16        # that other directories may bring, for each node that may be here
 
 
 def build(core: Core, rooms: Rooms) -> Revocations:
@@ -91,6 +94,25 @@ class Revocations:
             table.withdraw_delegation(connection, target, issuer)
         self._tell(connection, revocation["revocation_id"], target)
         return True
+
+    def mirrored(self, item: Any) -> Callable[[WriteConnection], bool] | None:
+        """How to store an item of another directory's feed, None when it does not hold here."""
+        try:
+            if not isinstance(item, dict):
+                return None
+            if item.get("artifact_family") == rules.ENDORSEMENTS:
+                withdrawn = self.endorsements.checked_revocation(item.get("artifact"))
+                return lambda connection: self.store_endorsement(connection, withdrawn)
+            revocation = self.checked(item.get("artifact"))
+            return lambda connection: self._has_room(connection) and self.store(connection, revocation, known_only=False)
+        except (Malformed, Refusal) as fault:
+            self.directory.log.debug("directory.revocation_refused", error=str(fault))
+            return None
+
+    def _has_room(self, connection: Any) -> bool:
+        """Anyone can sign a revocation of anything: what others bring must not fill the disk."""
+        nodes = self.directory.policy.nodes
+        return not nodes or table.position(connection) < nodes * REVOCATIONS_PER_NODE_ROOM
 
     def _check_known(self, connection: Any, revocation: dict[str, Any], target: str, issuer: str) -> None:
         if "target_id" in revocation:

@@ -264,3 +264,34 @@ def test_configured_directories_are_read_by_tickers_of_their_own(make):
 def test_a_batch_needs_items_and_a_cursor(raw):
     with pytest.raises(BadPage):
         rules.batch(raw)
+
+
+def test_what_is_revoked_there_is_revoked_here_before_it_is_even_registered(make):
+    from tests.support.papers import registration, revocation
+    issuer, stranger = Signer(20), Signer(21)
+    body = registration(A, issuer, "offer-catalog", "role/offer-catalog")
+    path = f"/cap/{A.node_id}/offer-catalog"
+    a, b = make("a"), make("b")
+
+    def register(node, document):
+        return node.request("PUT", path, raw=json.dumps(document).encode(), headers=JSON)
+
+    register(a, body)
+    a.request("POST", "/revoke", raw=json.dumps(revocation(issuer, body["passport"])).encode(), headers=JSON)
+    from ocp_node.directory.mirror.room import Upstream
+    mirror = Upstream(b.core, b.rooms["directory"].admission, a.url, 45.0, lambda: b.rooms["directory.revocations"])
+    mirror.step()
+    assert b.get("/revocations").json["items"] == a.get("/revocations").json["items"] and mirror.counts["revoked"] == 1
+    assert register(b, body).json["reason"] == "revoked"
+    mirror.step()
+    assert mirror.counts["revoked"] == 1
+    liar = Upstream(b.core, b.rooms["directory"].admission, "http://liar.example", 45.0, lambda: b.rooms["directory.revocations"])
+    fresh = registration(A, issuer, "offer-catalog", "role/offer-catalog", 2, number=2)
+    foreign = {"artifact_family": "capability-passport", "artifact": revocation(stranger, fresh["passport"])}
+    forged = {"artifact_family": "capability-passport", "artifact": {**revocation(issuer, fresh["passport"]), "reason": "forged"}}
+    b.wire.script = [page(), page(cursor="cur:x-1"), page(foreign, forged, 7, {}, {"artifact_family": "federation-service-endorsement"}), page(cursor="cur:x-1")]
+    liar.step()
+    assert register(b, fresh).status == 201, "a revocation counts only against passports of whoever signed it"
+    b.wire.script = [page(), page(cursor="cur:x-1"), (404, {}, {})]
+    other = Upstream(b.core, b.rooms["directory"].admission, "http://small.example", 45.0, lambda: b.rooms["directory.revocations"])
+    assert other.step() > 40 and other.failures == 0, "a directory without a catalogue"
