@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from ..store.events import Event, event_json
 
 NEVER = frozenset({"payload_inline", "lock_token", "registry_lock"})
 OF_EXECUTION = frozenset({"command", "inline_code", "env", "payload"})
@@ -28,3 +31,9 @@ def _hidden(name: str, member: Any, within: str) -> bool:
 
 def _absolute(path: str) -> bool:
     return path.startswith(("/", "\\")) or path[1:3] in (":\\", ":/")
+
+
+def events_json(events: Sequence[Event], trusted: bool) -> list[dict[str, Any]]:
+    """The events as this kind of caller sees them."""
+    made: list[dict[str, Any]] = [event_json(event) for event in events]
+    return made if trusted else redacted(made)

@@ -61,3 +61,29 @@ class Beacon:
     energy: float = wire()
     metadata: dict = wire()
     created_at: str = wire()
+
+
+@record
+class Handoff:
+    """Work that an agent of a peer handed over."""
+    id: str = wire()
+    request_id: str = wire()
+    from_peer_id: str = wire()
+    to_peer_id: str = wire()
+    from_agent: str = wire()
+    to_agent: str = wire()
+    summary: str = wire(length_max=4096)
+    intent: str = wire(length_max=4096)
+    constraints: dict = wire()
+    artifact_refs: list[object] = wire(items_max=100)
+    status: str = wire()
+    created_at: str = wire()
+    updated_at: str = wire()
+    deduped: bool = wire(default=False, about="the same request came before; this is what it gave then")
+
+
+@record
+class Taken:
+    """The hand-off is in the inbox."""
+    status: str = wire()
+    handoff: Handoff = wire()

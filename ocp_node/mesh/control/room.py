@@ -18,7 +18,7 @@ from ..following import Following, Wish
 from ..lists import bounded
 from ..manifest.rules import RELEASE
 from ..parts import Parts, Provider
-from ..stream.room import shown
+from ..redaction import events_json
 from . import empty, rules
 
 Members = dict[str, Any]
@@ -75,7 +75,7 @@ class Control:
         state, advised = self._current(wish.trusted)
         stream = jsontext.compact({"route": ROUTE, "cursor": cursor, "transport": "sse", "fallback_refresh_seconds": REFRESH_SECONDS,
                                    "recent_event_count": len(events)})
-        told = jsontext.compact(shown(events, wish.trusted))
+        told = jsontext.compact(events_json(events, wish.trusted))
         return b"".join((b"id: %d\nevent: control-state\ndata: " % cursor, b'{"type":"control_state","cursor":%d,"events":' % cursor, told,
                          b',"peer_advisories":', advised, b',"state":', state[:-1], b',"control_stream":', stream,
                          b'},"generated_at":"', self._core.clock.text().encode(), b'"}\n\n'))

@@ -13,10 +13,10 @@ from ...base.errors import Refusal
 from ...contract.route import Call, Reply, WebSocket
 from ...core import Core, Rooms
 from ...http import websocket
-from ...store.events import Event, event_json
+from ...store.events import Event
 from ..following import Following, Wish
 from ..lists import bounded
-from ..redaction import redacted
+from ..redaction import events_json
 
 Members = dict[str, Any]
 PAUSE_SECONDS = 0.02             # between two messages: events that come together travel together
@@ -37,7 +37,7 @@ class Stream:
 
     def _message(self, events: Sequence[Event], cursor: int, wish: Wish) -> bytes:
         """A WebSocket frame with these events, the same bytes for every listener of one kind."""
-        told = {"events": shown(events, wish.trusted), "next_cursor": cursor, "generated_at": self._core.clock.text()}
+        told = {"events": events_json(events, wish.trusted), "next_cursor": cursor, "generated_at": self._core.clock.text()}
         return websocket.frame(websocket.TEXT, jsontext.compact(told))
 
     def after(self, since: int, limit: int, trusted: bool) -> Members:
@@ -60,16 +60,10 @@ class Stream:
         return {"organism_id": node_id, "peer_id": node_id, "device_profile": self._profile.profile(),
                 "sync_policy": self._profile.sync_policy(),
                 "transport": {"route": "/mesh/stream", "mode": "snapshot", "websocket_bootstrap": True},
-                "events": shown(events, trusted), "next_cursor": cursor, "latest_seq": newest, "log_id": self._core.feed.log_id,
+                "events": events_json(events, trusted), "next_cursor": cursor, "latest_seq": newest, "log_id": self._core.feed.log_id,
                 "agent_presence": self._agents.present(PRESENT_MAX), "beacons": self._agents.beacons(BEACONS_MAX),
                 "workers": parts.value("workers", trusted)[:WORKERS_MAX], "peers": peers,
                 "queue_metrics": parts.value("queue_metrics"), "generated_at": self._core.clock.text()}
-
-
-def shown(events: Sequence[Event], trusted: bool) -> list[Members]:
-    """The events as this kind of caller sees them."""
-    made = [event_json(event) for event in events]
-    return made if trusted else redacted(made)
 
 
 def build(core: Core, rooms: Rooms) -> Stream:
