@@ -370,13 +370,17 @@ class Engine:
                     return
 
     def close(self) -> None:
-        """Nothing is watched or held any more.  What still runs goes on by itself.  After the loop has stopped, or on it."""
+        """Nothing is watched or held any more.  What still runs goes on by itself, but nothing that a run which has ended left.
+
+        After the loop has stopped, or on it.
+        """
         with self._changed:
             self._stopped = self._closed = True
             left = [*self._children, *self._lingering]
             self._children.clear()
             self._leaders.clear()
             self._lingering.clear()
+        self._sweeper.last()
         self._sweeper.close()
         self._poller.close()
         for child in left:

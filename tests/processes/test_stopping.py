@@ -11,7 +11,7 @@ from ocp_node.base.clock import SetClock
 from ocp_node.base.errors import Refusal
 from ocp_node.processes import marks
 from ocp_node.processes.records import Output, Start
-from tests.support.loop import LoopTimer
+from tests.support.loop import LoopTimer, TestLoop
 from tests.support.processes import PYTHON, Workshop, alive, pids_in, state
 
 FAMILY = ["/bin/sh", "-c", "sleep 300 & (sleep 300 & sleep 300) & echo up; wait"]
@@ -293,6 +293,24 @@ def test_some_may_be_left_and_live_on_without_the_node(tmp_path):
     assert later.ended(again).reason == "stopped" and not alive(pid)
     later.close()
     shop.loop.close()
+
+
+def test_a_stray_does_not_outlive_an_engine_that_is_closed_right_after_its_run():
+    shop = Workshop()
+    run = up(shop, ["/bin/sh", "-c", ORPHAN], b"stray ")
+    stray = number_in(run)
+    run.child.kill()
+    shop.ended(run)
+    shop.close()
+    assert wait_until(lambda: not alive(stray))
+
+
+def wait_until(predicate):
+    loop = TestLoop()
+    try:
+        return loop.run_until(predicate, 5)
+    finally:
+        loop.close()
 
 
 def test_nothing_is_left_of_an_engine_that_was_closed():
