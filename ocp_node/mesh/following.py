@@ -49,9 +49,11 @@ class Following:
         self._round_at = float("-inf")
         self._timer: Any = None
         self._silence: Any = None
-        with core.reader.snapshot() as connection:
-            self.head = core.feed.newest(connection)            # number of the newest event of the mesh
+        self.head = 0                                           # number of the newest event of the mesh
         core.feed.listen(self._hear)
+        with core.reader.snapshot() as connection:
+            newest = core.feed.newest(connection)
+        core.loop.call_soon(lambda: self._raise(newest))
 
     def __len__(self) -> int:
         return len(self._heard)
@@ -86,7 +88,9 @@ class Following:
 
     def _hear(self, events: Sequence[Event]) -> None:
         """Committed events: those of the mesh move the head."""
-        head = max((event.seq for event in events if event.surface == "mesh"), default=0)
+        self._raise(max((event.seq for event in events if event.surface == "mesh"), default=0))
+
+    def _raise(self, head: int) -> None:
         if head > self.head:
             self.head = head
             if self._groups:

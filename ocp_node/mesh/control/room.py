@@ -82,8 +82,8 @@ class Control:
 
     def first(self, since: int, last_event_id: str, wish: Wish) -> tuple[bytes, int]:
         """What a new listener hears at once, and the cursor after it."""
-        start = rules.start(since, last_event_id, self.following.head)
         with self._core.reader.snapshot() as connection:
+            start = rules.start(since, last_event_id, self._core.feed.newest(connection))
             events = self._core.feed.since(connection, start, wish.limit)
         cursor = events[-1].seq if events else start
         opened = sse("stream-open", {"status": "ok", "cursor": start, "route": ROUTE}, start)

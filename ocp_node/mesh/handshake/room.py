@@ -44,9 +44,13 @@ class Handshake:
 
     def check_stranger(self, address: str, from_loopback: bool) -> None:
         """One more stranger of this address; `Refusal("rate_limited")` when there were too many within a minute."""
-        if not from_loopback:
+        if from_loopback:
+            return
+        try:
             self._strangers.check(address)
-            self._strangers.add(address)
+        except Refusal as refusal:
+            raise Refusal("rate_limited", "too many new peers from this address", headers=refusal.headers) from None
+        self._strangers.add(address)
 
     def refuse_self(self, card: Card) -> None:
         """The card is not this node's own, nor of another one under our name."""

@@ -24,23 +24,25 @@ class Deviation:
 STICKY = "what follows from the profile is worked out at each reading, not stored"
 KEPT = "an explicit value stays until it is changed"
 FORWARDED = "a caller behind a proxy does not have the privilege of loopback"
+SPELLINGS = "a digest is the same in every spelling"
+OWN = "see tests/mesh/artifacts"
 ADMISSION = "strangers from the network wait for the operator's admission"
 
 DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("runtime", 23, "OPTIONS is not supported", "a known path answers 405 to other methods", 405),
     Deviation("runtime", 24, "HEAD is not supported", "HEAD is answered like GET, without a body", 200),
-    Deviation("runtime", 32, "text/plain body accepted", "a page of a browser could send it without asking", 415),
     Deviation("runtime", 33, "X-Forwarded-For ignored", FORWARDED, 401),
+    Deviation("runtime", 32, "text/plain body accepted", "a page of a browser could send it without asking", 415),
     Deviation("runtime", 88, "connect to itself", "a node is no peer of its own", 400, "a node cannot connect to itself"),
+    Deviation("runtime", 125, "empty resource", "a lease is on something", 400, "resource is required"),
+    Deviation("runtime", 134, "other peer after the first lease", "the second lease still holds the resource", 409,
+              "resource is leased by another peer"),
     Deviation("runtime", 61, "trust_tier blocked", "the other side refuses", 502, "the peer refused with status 403"),
     Deviation("runtime", 115, "empty nonce a second time", "a nonce is never empty", 400, "nonce is required"),
     Deviation("runtime", 124, "unknown member", "clean text", 400, "unknown member: color"),
     Deviation("runtime", 123, "empty body", "clean text", 400, "resource is required"),
-    Deviation("runtime", 125, "empty resource", "a lease is on something", 400, "resource is required"),
     Deviation("runtime", 126, "empty peer_id", "the text names the member that is missing", 400, "peer_id is required"),
     Deviation("runtime", 133, "heartbeat after release", "a lease that is over is not extended", 409, "lease is not active"),
-    Deviation("runtime", 134, "other peer after the first lease", "the second lease still holds the resource", 409,
-              "resource is leased by another peer"),
     Deviation("runtime", 195, "LAN client: signed peer route", ADMISSION, without=("$.peer.status",)),
     Deviation("runtime", 211, "signed route in token mode", ADMISSION, without=("$.peer.status",)),
     Deviation("runtime", 207, "bad JSON without token", "the credential is looked at before the body is read", 401,
@@ -52,5 +54,22 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("runtime", 227, "LAN peer, operator token", "copies of manifests are left out of a large answer",
               without=("$.sync.remote_manifest",)),
     Deviation("ops", 134, "id containing a slash, unescaped", "an id with a slash is percent-encoded in a path", 404, "unknown endpoint"),
+    Deviation("artifacts", 13, "digest given with sha256: prefix", SPELLINGS, 200),
+    Deviation("artifacts", 133, "upper-case digest", SPELLINGS, 200),
+    Deviation("artifacts", 18, "base64 with foreign characters", "base64 is read strictly", 400, "content_base64 is not valid base64"),
+    Deviation("artifacts", 31, "public-tier peer may publish", "strangers store nothing", 403, "peer trust tier may not publish artifacts"),
+    Deviation("artifacts", 57, "non-loopback client, metadata only", "no paths for strangers",
+              without=("$.path", "$.metadata.provided_descriptor")),
+    Deviation("artifacts", 58, "content file missing on disk", f"the capture removed the file; {OWN}", 200),
+    Deviation("artifacts", 80, "remote artifact id unknown", "the peer's answer is told as what it means", 404, "remote artifact not found"),
+    Deviation("artifacts", 124, "unknown root id", "the peer's answer is told as what it means", 404, "remote artifact not found"),
+    Deviation("artifacts", 82, "digest does not match the artifact id", "the peer's fault", 502, "remote artifact digest mismatch"),
+    Deviation("artifacts", 101, "sealed treaty-bound artifact", f"the capture does not say how delta became known; {OWN}", 502,
+              "fresh reachable route required before artifact replication"),
+    Deviation("artifacts", 110, "peer unreachable", f"the capture does not say how that peer became known; {OWN}", 404,
+              "peer endpoint_url is unavailable"),
+    Deviation("artifacts", 126, "private remote content without remote_auth", "what is here already is not asked for again", 200),
+    Deviation("artifacts", 131, "peer serves bytes that do not hash", f"the capture altered a file of the peer; {OWN}", 404,
+              "remote artifact not found"),
     Deviation("missions", 291, "reading an attempt", "an id with a slash is percent-encoded in a path", 404, "unknown endpoint"),
 )

@@ -76,6 +76,40 @@ Step = tuple[str, str, str, Any]       # machine, method, path, body
 STEPS: Mapping[tuple[str, int], tuple[Step, ...]] = {
     ("runtime", 182): tuple(("alpha", "POST", "/mesh/lease/acquire", {"peer_id": "alpha-node", "resource": f"r{number}"})
                             for number in range(4)),
+    ("artifacts", 72): tuple(("alpha", "POST", "/mesh/peers/connect", {"base_url": url})
+                             for url in ("http://127.0.0.1:29462", "http://127.0.0.1:29463")),
+}
+
+# Seconds that pass before an exchange, where the file does not say so.
+PAUSES: Mapping[tuple[str, int], int] = {("artifacts", 64): 2}
+
+_SENT = {"request_id": "captured", "source_peer_id": "tester-node", "provided_descriptor": {}}
+Stored = tuple[str, str, bytes, Mapping[str, Any]]     # machine, id, content, what `record` is told of it
+
+
+def _text(machine: str, artifact_id: str, content: str, **metadata: Any) -> Stored:
+    return machine, artifact_id, content.encode(), {"media_type": "text/plain; charset=utf-8", "metadata": {**_SENT, **metadata},
+                                                    "owner_peer_id": "tester-node"}
+
+
+# Artifacts that the capture made without writing it down; their contents are ours.
+STORED: Mapping[tuple[str, int], tuple[Stored, ...]] = {
+    ("artifacts", 72): (("beta", "1eb02017-2b84-463b-8cf8-b881fb4cf359", b'{"layers": [], "schemaVersion": 2}', {
+        "media_type": "application/json", "metadata": {**_SENT, "artifact_kind": "bundle", "job_id": "job-r"}, "owner_peer_id": "tester-node",
+        "captured_digest": "71a2f30b0bc78b50fece9db19d516bd1c8a8838556560a4aa34e2aee08713dab"}),),
+    ("artifacts", 75): (_text("beta", "b8380ca8-3727-4b29-ad7d-33dba8f95c82", "by base url"),),
+    ("artifacts", 92): (_text("beta", "b4ad44eb-4f47-48f4-8361-bb660b794f7e", "grant me too"),
+                        _text("beta", "7fd83040-94a7-4dcf-b338-1ceae3b1c5e6", "inline grants"),
+                        _text("beta", "10d383c5-3bbc-49ec-8a57-8db63ba2ff09", "no such type")),
+    ("artifacts", 99): (_text("beta", "f4e08108-30d3-4e8e-9636-355ba3ef4e2f", "bound", treaty_requirements=["Treaty/Unknown"]),
+                        ("beta", "27efa9bb-6466-4fd6-b265-77e3517f8fbe", b'{"governance": {"treaty_requirements": ["treaty/unknown"]}}',
+                         {"media_type": "application/json", "metadata": dict(_SENT)})),
+    ("artifacts", 109): (_text("alpha", "85848f64-8677-4601-94de-a33f7fd8b144", "of its own"),),
+    ("artifacts", 119): (_text("beta", "e01c6cc9-4ac4-43f2-aa2b-bead5f34595a", "links to nothing", parent_artifact_id="gone"),
+                         _text("beta", "9ace3c20-0580-45b0-95f8-4cae90186aa4", "two links away"),
+                         _text("beta", "9bc462d2-f3b3-43fd-88c7-76474944f64f", "one link away",
+                               config_artifact_id="9ace3c20-0580-45b0-95f8-4cae90186aa4")),
+    ("artifacts", 127): (_text("gamma", "411450ad-9bf2-4197-82da-293e1321633f", "of a careful node"),),
 }
 
 # Clients of the signed routes: their seeds, where the capture used published ones, and the tier they had.

@@ -21,7 +21,7 @@ def test_an_exchange_is_answered_as_captured(exchange: runner.Exchange) -> None:
     if outcome.state in ("pending", "unprepared", "not sent"):
         pytest.skip({"pending": "the route is planned", "unprepared": "the capture left out what this exchange needs",
                      "not sent": "pages, and what the captured node itself sent"}[outcome.state])
-    assert outcome.state == "match", "\n".join(outcome.found)
+    assert outcome.state in ("match", "excused"), "\n".join(outcome.found)
 
 
 @pytest.mark.parametrize("entry", DEVIATIONS, ids=lambda entry: f"{entry.file}-{entry.index}")
