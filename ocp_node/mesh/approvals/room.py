@@ -3,7 +3,6 @@
 Other rooms ask inside their own change, and say what a decision does:
 
     approvals.request(connection, {"title": ..., "action_type": "peer.admission", "request_id": ...})
-    approvals.gate(connection, job_id=..., kind=..., origin_peer_id=..., asked=metadata["approval"])
     approvals.on_resolved("peer.admission", act)          # act(connection, approval, decision, metadata) -> what it did, or None
 
 `act` runs in the change that settles the approval, also with the decision `expired` when nobody decided in time.
@@ -83,13 +82,6 @@ class Approvals:
         if approval.expires_at:
             connection.after_commit(self._sweeper.wake)
         return {"status": approval.status, "approval": rules.approval_json(approval), "notification": notification}
-
-    def gate(self, connection: WriteConnection, *, job_id: str, kind: str, origin_peer_id: str,
-             asked: Mapping[str, Any] | None = None) -> Members:
-        """The approval that the job waits for from now on; `asked` are its own wishes: severity, summary, expires_at."""
-        wanted = rules.for_job(job_id, kind, origin_peer_id, self._node_id, asked or {})
-        approval: Members = self.request(connection, wanted)["approval"]
-        return approval
 
     def withdraw(self, connection: WriteConnection, request_id: str, reason: str) -> None:
         """Nobody needs the decision any more; nothing follows from it."""

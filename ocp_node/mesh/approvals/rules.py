@@ -92,15 +92,6 @@ def notice(approval: Approval, action_type: str) -> Members:
             "related_approval_id": approval.id, "metadata": {"action_type": action_type, "approval_request": True}}
 
 
-def for_job(job_id: str, kind: str, origin_peer_id: str, node_id: str, asked: Mapping[str, Any]) -> Members:
-    """What is asked before a job may run; `asked` are the wishes in the job's `metadata.approval`."""
-    return {"request_id": f"job-approval-{job_id}", "action_type": JOB, "severity": asked.get("severity"),
-            "title": f"Run the {shortened(kind, 100)} job of {shortened(origin_peer_id, 200)}?",
-            "summary": asked.get("summary") or f"Job {job_id} waits in the queue until somebody decides.",
-            "requested_by_peer_id": origin_peer_id, "target_peer_id": node_id, "related_job_id": job_id,
-            "expires_at": asked.get("expires_at"), "metadata": {"job_id": job_id, "kind": kind}}
-
-
 # --- deciding
 
 def decided(document: Mapping[str, Any]) -> Decision:

@@ -224,20 +224,11 @@ def test_a_withdrawn_question_needs_no_answer(node: TrialNode) -> None:
     assert notifications(node)[asked["notification"]["id"]]["status"] == "acked"
 
 
-def test_a_job_can_wait_for_its_approval(node: TrialNode) -> None:
-    room = node.rooms["mesh.approvals"]
-    wishes = {"severity": "critical", "expires_at": in_seconds(node, 60)}
-    approval = node.core.writer.run(lambda connection: room.gate(
-        connection, job_id="j-1", kind="shell.command", origin_peer_id="beta-node", asked=wishes))
-    assert approval["request_id"] == "job-approval-j-1" and approval["action_type"] == "job.dispatch"
-    assert (approval["severity"], approval["related_job_id"], approval["target_peer_id"]) == ("critical", "j-1", "trial-node")
+def test_decisions_can_be_made_and_read_from_within(node: TrialNode) -> None:
+    approval = ask(node)["approval"]
+    approval_id, room = approval["id"], node.rooms["mesh.approvals"]
     with node.core.reader.snapshot() as connection:
-        assert room.find(connection, approval["id"]) == approval and room.find(connection, "nope") is None
-
-
-def test_decisions_can_be_made_from_within(node: TrialNode) -> None:
-    approval_id = ask(node)["approval"]["id"]
-    room = node.rooms["mesh.approvals"]
+        assert room.find(connection, approval_id) == approval and room.find(connection, "nope") is None
     made = node.core.writer.run(lambda connection: room.resolve(connection, approval_id, Decision("approved")))
     assert made["status"] == "approved"
 

@@ -84,14 +84,6 @@ def test_helpers_act_on_whatever_describes_an_offload(metadata: dict[str, Any], 
     assert rules.acting_type(asked(action_type="X.Y", metadata=metadata)) == owner
 
 
-@pytest.mark.parametrize("kind, origin", [("shell.command", "p"), ("k" * 200, "p" * 200)])
-def test_a_job_of_any_name_can_be_asked_about(kind: str, origin: str) -> None:
-    wishes = {"severity": "high", "expires_at": LATER}
-    approval = rules.requested(rules.for_job("j" * 200, kind, origin, "n" * 128, wishes), "a-1", NOW)
-    assert approval.request_id == "job-approval-" + "j" * 200 and approval.related_job_id == "j" * 200
-    assert (approval.action_type, approval.severity, approval.expires_at) == ("job.dispatch", "high", LATER)
-
-
 @pytest.mark.parametrize("word, status", [("", ""), ("Approved", "approved"), ("bogus", "pending")])
 def test_a_list_is_narrowed_to_a_status(word: str, status: str) -> None:
     assert rules.filter_status(word) == status
