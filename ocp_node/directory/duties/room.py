@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...http.gates import is_loopback
+
 if TYPE_CHECKING:
     from ...core import Core, Rooms
 
@@ -20,4 +22,6 @@ def build(core: Core, rooms: Rooms) -> Duties:
         rooms["directory.mirror"]
     if settings.directory_publish_to:
         rooms["directory.publisher"]
+    if settings.directory_lan != "off" and (settings.directory_lan == "on" or not is_loopback(core.bound[0])):
+        rooms["directory.lan"]
     return Duties()
