@@ -16,7 +16,7 @@ from ..base.log import Log
 from ..base.records import Nothing, decode, decode_texts
 from ..contract.route import Auth, Call, Caller, Events, Lane, Reply, Route, Stability, Wait, WebSocket, Write
 from . import documents
-from .dialect import Dialect
+from .dialect import Dialect, fold
 from .gates import Gates
 from .lanes import BodyReader, Workers
 from .responses import Responses
@@ -116,8 +116,7 @@ class App:
         known = self._heads.get(raw)
         if known is None:
             head = parse_head(raw)
-            if head.path.startswith("//") and self._dialect(_folded(head.path)).folds_slashes:
-                head.path = _folded(head.path)
+            head.path = self._dialect(fold(head.path)).path(head.path)
             known = (head, self.router.match(head.method, head.path))
             if len(raw) <= limits.ANSWER_HEAD_BYTES_MAX:
                 if len(self._heads) >= limits.HEADS_MAX:
@@ -358,11 +357,6 @@ def _target(raw_head: bytes) -> str:
     """Where a head that cannot be read was most likely meant for, so that it is refused in that surface's words."""
     words = raw_head[:256].split(b" ", 2)
     return words[1].decode("latin-1") if len(words) == 3 and words[1].startswith(b"/") else "/"
-
-
-def _folded(path: str) -> str:
-    """The path with one slash in front; others stay, as they may stand around an empty id."""
-    return "/" + path.lstrip("/")
 
 
 def _is_json(media_type: str | None) -> bool:

@@ -46,6 +46,10 @@ class Dialect:
     body_empty_is_object = True                # an absent body and `null` act as `{}`
     body_seconds = 0.0                         # from a body's first byte to its last; 0 = the edge's own bound
 
+    def path(self, path: str) -> str:
+        """The path under which routes are looked up."""
+        return fold(path) if self.folds_slashes and path.startswith("//") else path
+
     def admit(self, exchange: Exchange, rooms: Any) -> None:
         """What a surface settles by the head alone, before how its body is framed is looked at; raises `Refusal`.
         May set `exchange.bytes_max`.  On the loop."""
@@ -124,3 +128,10 @@ def _first(malformed: Malformed) -> str:
     problem = malformed.problems[0]
     words = {"required": "is required", "type": f"must be of type {problem.expected}", "enum": f"must be one of: {problem.expected}"}
     return f"{problem.dotted()} {words.get(problem.code, f'breaks {problem.code} {problem.expected}'.strip())}"
+
+
+def fold(path: str) -> str:
+    """Runs of `/` count as one."""
+    while "//" in path:
+        path = path.replace("//", "/")
+    return path

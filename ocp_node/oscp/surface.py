@@ -1,5 +1,6 @@
 """The routes of every room of the OSCP surface."""
 
+from ..contract.route import Auth
 from .admin.routes import ROUTES as ADMIN
 from .forecasts.routes import ROUTES as FORECASTS
 from .groups.routes import ROUTES as GROUPS
@@ -12,3 +13,6 @@ from .registration.routes import ROUTES as REGISTRATION
 ROUTES = (
     *REGISTRATION, *HANDSHAKE, *HEARTBEAT, *FORECASTS, *MEASUREMENTS, *GROUPS, *POWER, *ADMIN,
 )
+
+GATES = {Auth.OSCP: "oscp.parties"}
+START = ("oscp.parties", "oscp.calls", "oscp.registration", "oscp.handshake", "oscp.heartbeat")

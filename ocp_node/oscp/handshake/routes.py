@@ -1,43 +1,43 @@
 """What may be asked of OSCP handshake."""
 
 from ...contract.limits import OSCP_BODY_BYTES_MAX
-from ...contract.route import Auth, Lane, Route, planned
+from ...contract.route import Auth, Lane, Route
 
-ROUTES = planned((
+ROUTES = (
     Route("oscp.handshake.start_fp", "POST", "/oscp/fp/2.0/handshake",
           "Take a party's required behaviour, as our flexibility provider.",
-          Auth.OSCP, Lane.WRITE, "start", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "start", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.start_cp", "POST", "/oscp/cp/2.0/handshake",
           "Take a party's required behaviour, as our capacity provider.",
-          Auth.OSCP, Lane.WRITE, "start", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "start", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.start_co", "POST", "/oscp/co/2.0/handshake",
           "Take a party's required behaviour, as our capacity optimizer.",
-          Auth.OSCP, Lane.WRITE, "start", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "start", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.acknowledge_fp", "POST", "/oscp/fp/2.0/handshake_acknowledge",
           "Take the answer to a handshake of our flexibility provider.",
-          Auth.OSCP, Lane.WRITE, "acknowledge", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "acknowledge", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.acknowledge_cp", "POST", "/oscp/cp/2.0/handshake_acknowledge",
           "Take the answer to a handshake of our capacity provider.",
-          Auth.OSCP, Lane.WRITE, "acknowledge", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "acknowledge", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.acknowledge_co", "POST", "/oscp/co/2.0/handshake_acknowledge",
           "Take the answer to a handshake of our capacity optimizer.",
-          Auth.OSCP, Lane.WRITE, "acknowledge", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "acknowledge", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.acknowledgment_fp", "POST", "/oscp/fp/2.0/handshake_acknowledgment",
           "Take the answer to a handshake of our flexibility provider, under a name some parties use.",
-          Auth.OSCP, Lane.WRITE, "acknowledge", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "acknowledge", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.acknowledgment_cp", "POST", "/oscp/cp/2.0/handshake_acknowledgment",
           "Take the answer to a handshake of our capacity provider, under a name some parties use.",
-          Auth.OSCP, Lane.WRITE, "acknowledge", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "acknowledge", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.acknowledgment_co", "POST", "/oscp/co/2.0/handshake_acknowledgment",
           "Take the answer to a handshake of our capacity optimizer, under a name some parties use.",
-          Auth.OSCP, Lane.WRITE, "acknowledge", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "acknowledge", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.acknowledgement_fp", "POST", "/oscp/fp/2.0/handshake_acknowledgement",
           "Take the answer to a handshake of our flexibility provider, under another name some parties use.",
-          Auth.OSCP, Lane.WRITE, "acknowledge", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "acknowledge", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.acknowledgement_cp", "POST", "/oscp/cp/2.0/handshake_acknowledgement",
           "Take the answer to a handshake of our capacity provider, under another name some parties use.",
-          Auth.OSCP, Lane.WRITE, "acknowledge", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+          Auth.OSCP, Lane.WRITE, "acknowledge", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
     Route("oscp.handshake.acknowledgement_co", "POST", "/oscp/co/2.0/handshake_acknowledgement",
           "Take the answer to a handshake of our capacity optimizer, under another name some parties use.",
-          Auth.OSCP, Lane.WRITE, "acknowledge", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
-))
+          Auth.OSCP, Lane.WRITE, "acknowledge", body="Handshake", body_raw=True, body_bytes_max=OSCP_BODY_BYTES_MAX),
+)

@@ -1,0 +1,99 @@
+"""Agreeing on heartbeats and measurements: what the party requires of us, what we require of it (OSCP 2.0, handshake)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ...contract.route import Call, Write
+from ...core import Core, Rooms
+from .. import messages
+from ..calls.room import Calls
+from ..parties.records import Party, Sender
+from ..parties.room import Parties
+from ..registration.room import tolerated
+from . import rules
+from .records import Handshake
+
+
+class Handshakes:
+    """Starts handshakes where the protocol wants us to, and answers those of others."""
+
+    def __init__(self, core: Core, parties: Parties, calls: Calls) -> None:
+        self.core = core
+        self.parties = parties
+        self.calls = calls
+        self._ticker = core.tickers.add("oscp-handshakes", self.step)
+        core.feed.listen(self._stirred)
+
+    def _stirred(self, events: list[Any]) -> None:
+        if any(event.event_type.startswith("oscp.peer.") for event in events):
+            self._ticker.wake()
+
+    def step(self) -> float | None:
+        """Every handshake that is due is on its way; gives the seconds until the next."""
+        now, wait = self.core.clock.time(), math.inf
+        for party in self.parties.all():
+            left = rules.due_seconds(party, now)
+            if left <= 0:
+                self.core.writer.run(lambda connection, party_id=party.id: self.start(connection, self.parties.now(connection, party_id)))
+                left = rules.AGAIN_SECONDS[0]
+            wait = min(wait, left)
+        return None if math.isinf(wait) else wait
+
+    def start(self, connection: Any, party: Party) -> None:
+        """Our handshake is on its way."""
+        interval = self.parties.settings.oscp_heartbeat_interval
+        body = rules.ours(party, interval, self.parties.settings.oscp_measurement_configuration)
+        request_id = self.calls.add(connection, party, "handshake", body, delay=rules.FIRST_SECONDS)
+        self.parties.put(connection, party._replace(handshake_id=request_id, handshake_at=self.core.clock.time(), handshakes=party.handshakes + 1,
+                                                    our_interval=float(interval)))
+
+    def required(self, connection: Any, sender: Sender, message: Handshake) -> Party:
+        """What the party requires replaces what it required before."""
+        behaviour = message.required_behaviour
+        interval = behaviour.heartbeat_interval if behaviour is not None and behaviour.heartbeat_interval else 0.0
+        wanted = tuple(behaviour.measurement_configuration) if behaviour is not None else ("CONTINUOUS",)
+        party = self.parties.put(connection, sender.party._replace(required_interval=float(interval), required_measurements=wanted,
+                                                                   last_in=self.core.clock.time()))
+        connection.event("oscp.peer.requires", surface="oscp", subject=party.id, payload={"heartbeat_interval": interval, "measurements": list(wanted)})
+        return party
+
+
+def build(core: Core, rooms: Rooms) -> Handshakes:
+    return Handshakes(core, rooms["oscp.parties"], rooms["oscp.calls"])
+
+
+def start(room: Handshakes, call: Call) -> Write:
+    """POST handshake: 204, and afterwards our acknowledge with what we require."""
+    request_id = call.headers["x-request-id"]
+
+    def effect(connection: Any, sender: Sender, message: Handshake) -> None:
+        party = room.required(connection, sender, message)
+        settings = room.parties.settings
+        body = rules.ours(party, settings.oscp_heartbeat_interval, settings.oscp_measurement_configuration)
+        room.calls.add(connection, party, "handshake_acknowledge", body, correlation=request_id)
+        room.parties.put(connection, party._replace(our_interval=float(settings.oscp_heartbeat_interval)))
+
+    return messages.take(room.parties, call, Handshake, effect)
+
+
+def acknowledge(room: Handshakes, call: Call) -> Write:
+    """POST handshake_acknowledge, under either of its names: the handshake is done, whichever it names."""
+    alias = call.route.path.endswith("acknowledgment") or call.route.path.endswith("acknowledgement")
+    correlation, notes = call.headers.get("x-correlation-id", ""), []
+
+    def prepare(value: Any, sender: Sender) -> Any:
+        value, lenient = rules.lenient(value, sender.party.dialect, alias, room.parties.settings.oscp_strict)
+        notes.extend(["T4"] if lenient else [])
+        return value
+
+    def effect(connection: Any, sender: Sender, message: Handshake) -> None:
+        party = room.required(connection, sender, message)
+        if call.route.path.endswith("acknowledgment"):
+            party = party._replace(dialect=party.dialect or "pyoscp")
+        for note in (*notes, *(["T1"] if alias else []), *(["T11"] if correlation != party.handshake_id else [])):
+            party = tolerated(party, note)
+        room.parties.put(connection, party._replace(acknowledged_at=room.core.clock.time(), handshakes=0))
+
+    return messages.take(room.parties, call, Handshake, effect, prepare=prepare)
