@@ -49,22 +49,23 @@ class Parts:
 
     def value(self, name: str, trusted: bool = True) -> Any:
         """The part as this kind of caller may see it."""
-        found = self._provider(name)
-        if found is None:
-            return self._empty[name]()
-        provider, public = found
         try:
-            value = provider() if trusted or public is None else public()
+            found = self._provider(name)
+            if found is None:
+                return self._empty[name]()
+            provider, public = found
+            value = provider() if trusted else redacted(provider()) if public is None else public()
         except Exception as fault:           # a deck with one empty part is of more use than none; the fault is logged once
             self._failed(name, fault)
             return self._empty[name]()
         self._failing.discard(name)
-        return value if trusted or public is not None else redacted(value)
+        return value
 
     def _provider(self, name: str) -> tuple[Provider, Provider | None] | None:
         """The provider; its room is built first, since it may hold what was stored before this start."""
-        if name not in self._providers and (home := self._homes.pop(name, "")):
-            optional(self._rooms, home)
+        if name not in self._providers and name in self._homes:
+            optional(self._rooms, self._homes[name])
+            self._homes.pop(name, None)
         return self._providers.get(name)
 
     def _failed(self, name: str, fault: Exception) -> None:
