@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import Refusal
 from ...contract.route import Call, Reply
 from . import rules, table
-from .remote import Remote, Source, candidates, remote_auth, remote_of
+from .remote import Remote, Source, likeliest, remote_auth, remote_of
 from .replication import verification_json
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ class Mirrors:
     def _source(self, call: Call, peer_id: str) -> Source:
         """The peer where it was last; it is not asked to prove itself, for nothing it says is taken over."""
         peer = self._rooms["mesh.peers"].find(peer_id)
-        urls = candidates(peer) if peer is not None else []
-        if peer is None or not urls:
+        url = likeliest(peer) if peer is not None else ""
+        if peer is None or not url:
             raise Refusal("not_found", "peer endpoint_url is unavailable", {"peer_id": peer_id})
         auth = remote_auth(call.body.remote_auth or {}, self._core.clock.time()) if call.body.deep else remote_auth({}, 0)
-        return Source(self._core, self._rooms, peer, urls[0], {}, auth, call.caller.loopback)
+        return Source(self._core, self._rooms, peer, url, {}, auth, call.caller.loopback)
 
     def _verification(self, status: str, reason: str, artifact: Members, peer_id: str, source_id: str, remote_digest: str,
                       same: tuple[bool, bool, bool]) -> Members:

@@ -366,56 +366,41 @@ def _answer_bytes_max(size: int) -> int:
 def source_of(core: Core, rooms: Rooms, peer_id: str, base_url: str, given_auth: Mapping[str, Any], loopback: bool) -> Source:
     """The peer, at an address that has lately answered as that peer with its pinned key.  The credential was looked at."""
     peer = rooms["mesh.peers"].find(peer_id)
-    proof = _proof(core, rooms, peer, base_url, loopback) if peer is not None else None
+    proof = _proof(core, rooms, peer, base_url, loopback) if peer is not None and peer.public_key else None
     if peer is None or proof is None:
         raise Refusal("peer_unreachable", "fresh reachable route required before artifact replication", {"peer_id": peer_id})
     return Source(core, rooms, peer, proof["best_route"], proof, remote_auth(given_auth, core.clock.time()), loopback)
 
 
 def _proof(core: Core, rooms: Rooms, peer: Peer, base_url: str, loopback: bool) -> Members | None:
-    """How we know that a route leads to the peer now (OCP 0.1 route proof), or None."""
-    now = core.clock.text()
-    if base_url:
-        url = rooms["mesh.calls"].base_url(base_url)
-        return {"status": "fresh", "best_route": url, "source": "explicit_probe", "checked_at": now} \
-            if _leads_to(rooms, peer, url, loopback) else None
+    """How we know that a route leads to the peer now (OCP 0.1 route proof), or None.  What a probe finds is kept with the peer."""
+    known = {} if base_url else _known(peer, core.clock.time())
+    if known:
+        return known
+    probing = rooms["mesh.routes"].probing()
+    explicit = rooms["mesh.calls"].base_url(base_url) if base_url else ""
+    found = probing.peers([peer], explicit, PROBE_SECONDS, 1 if explicit else CANDIDATES_MAX, loopback or None)[0]
+    best = found["best_route"]
+    return {"status": "fresh", "best_route": best, "source": "explicit_probe" if explicit else "probe", "checked_at": core.clock.text()} \
+        if best else None
+
+
+def _known(peer: Peer, now: float) -> Members:
+    """The proof of a route that has lately led to the peer's key, or {}."""
     health = peer.metadata.get("route_health")
-    known = _fresh(health, core.clock.time()) if isinstance(health, dict) else ""
-    if isinstance(health, dict) and known and known == peer.metadata.get("last_reachable_base_url"):      # there it has shown its key
-        return {"status": "fresh", "best_route": known, "source": "route_health", "checked_at": health.get("checked_at") or now,
-                "last_success_at": health["last_success_at"]}
-    for url in candidates(peer):
-        if _leads_to(rooms, peer, url, loopback):
-            return {"status": "fresh", "best_route": url, "source": "probe", "checked_at": now}
-    return None
-
-
-def _fresh(health: Mapping[str, Any], now: float) -> str:
-    """The route that was proven lately, or ""."""
+    if not isinstance(health, dict) or health.get("status") != "reachable":
+        return {}
     try:
         age = now - instant_seconds(str(health.get("last_success_at") or ""))
     except (ValueError, OverflowError):
-        return ""
+        return {}
     best = health.get("best_route")
-    lately = health.get("status") == "reachable" and -PROOF_SECONDS <= age <= PROOF_SECONDS
-    return best if lately and isinstance(best, str) else ""
+    if not -PROOF_SECONDS <= age <= PROOF_SECONDS or not best or best != peer.metadata.get("last_reachable_base_url"):
+        return {}
+    return {"status": "fresh", "best_route": best, "source": "route_health", "checked_at": health.get("checked_at") or "",
+            "last_success_at": health["last_success_at"]}
 
 
-def candidates(peer: Peer) -> list[str]:
-    """Where the peer may be, the likeliest first."""
-    history = peer.metadata.get("route_candidates")
-    urls = [each.get("base_url") for each in history if isinstance(each, dict)] if isinstance(history, list) else []
-    last = peer.metadata.get("last_reachable_base_url")
-    return list(dict.fromkeys(url.rstrip("/") for url in (last, *urls, peer.endpoint_url) if isinstance(url, str) and url))[:CANDIDATES_MAX]
-
-
-def _leads_to(rooms: Rooms, peer: Peer, url: str, loopback: bool) -> bool:
-    """Does the node at this address call itself that peer, with the key that is pinned for it?"""
-    calls = rooms["mesh.calls"]
-    may_loop = calls.may_loop(peer, loopback or None) if peer.base_urls else loopback or None
-    try:
-        manifest = calls.manifest(url, PROBE_SECONDS, loopback=may_loop)
-    except Refusal:
-        return False
-    card = manifest["organism_card"]
-    return card.get("organism_id") == peer.peer_id and (not peer.public_key or str(card.get("public_key")).lower() == peer.public_key.lower())
+def likeliest(peer: Peer) -> str:
+    """Where the peer probably is, "" when nothing is known."""
+    return next((url.rstrip("/") for url in peer.base_urls if url.startswith(("http://", "https://"))), "")

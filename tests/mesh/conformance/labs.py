@@ -109,7 +109,7 @@ STORED: Mapping[tuple[str, int], tuple[Stored, ...]] = {
                          _text("beta", "9ace3c20-0580-45b0-95f8-4cae90186aa4", "two links away"),
                          _text("beta", "9bc462d2-f3b3-43fd-88c7-76474944f64f", "one link away",
                                config_artifact_id="9ace3c20-0580-45b0-95f8-4cae90186aa4")),
-    ("artifacts", 127): (_text("gamma", "411450ad-9bf2-4197-82da-293e1321633f", "of a careful node"),),
+    ("artifacts", 127): (_text("gamma", "411450ad-9bf2-4197-82da-293e1321633f", "of a careful node", artifact_kind="bundle"),),
 }
 
 # Clients of the signed routes: their seeds, where the capture used published ones, and the tier they had.
