@@ -55,6 +55,7 @@ class Core:
     base_url: str = ""          # where others reach this node; known once it listens
     bound: tuple[str, int] = ("127.0.0.1", 0)
     _made: dict[str, Any] = field(default_factory=dict)
+    _leaving: list[Callable[[], None]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
@@ -72,6 +73,18 @@ class Core:
     def made(self, name: str) -> Any:
         """`processes` or `outbound` if it was ever needed, else None: what a stop has to end."""
         return self._made.get(name)
+
+    def on_leave(self, act: Callable[[], None]) -> None:
+        """`act` runs when the node stops: after the last request, before tickers, children and the writer are ended."""
+        self._leaving.append(act)
+
+    def leave(self) -> None:
+        """What the rooms want done at the end has been done; in the thread that closes the node."""
+        for act in self._leaving:
+            try:
+                act()
+            except Exception as fault:       # one room's trouble at the end must not keep the others from theirs
+                self.log.fault("leave.fault", fault)
 
     def _once(self, name: str, make: Callable[[], Any]) -> Any:
         with self._lock:

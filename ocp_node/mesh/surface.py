@@ -37,4 +37,4 @@ ROUTES = (
 )
 
 # Rooms with duties of their own, which nobody has to ask for: partial uploads run out, approvals expire, stored secrets must open.
-START = ("mesh.secrets", "mesh.artifacts", "mesh.approvals")
+START = ("mesh.secrets", "mesh.artifacts", "mesh.approvals", "mesh.workers")

@@ -57,7 +57,7 @@ def integer(value: object, field: str, default: int = 0) -> int:
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 16):
             raise wrong(field, "an integer")
         value = int(text)
-    if not isinstance(value, (bool, int, float)) or isinstance(value, float) and not math.isfinite(value) or abs(value) > INTEGER_MAX:
+    if not isinstance(value, (bool, int, float)) or not math.isfinite(value) or abs(value) > INTEGER_MAX:
         raise wrong(field, "an integer")
     return int(value)
 

@@ -180,6 +180,7 @@ class Node:
         if self._closed:
             return
         self._closed = True
+        self.core.leave()
         self.tickers.stop()
         processes = self.core.made("processes")
         if processes is not None:
@@ -193,9 +194,9 @@ class Node:
         self.loop.close()
 
     def _end_children(self, processes: Any) -> None:
-        """Children are told to end; the loop serves their exits meanwhile, without a listener."""
-        if processes.totals().running:
-            processes.stop_all(self.settings.stop_grace_seconds)
+        """Children are told to end, and their rooms of their ends."""
+        processes.stop_all(self.settings.stop_grace_seconds, loop_ended=True)
+        processes.close()
 
 
 def _base_url(host: str, port: int, secure: bool) -> str:
