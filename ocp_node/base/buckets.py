@@ -56,7 +56,7 @@ class Buckets:
     def _forget(self, now: float) -> None:
         """Full buckets at the front are dropped, and an eighth of all in any case."""
         least = max(1, self._keys_max // 8)
-        dropped = []
+        dropped: list[str] = []
         for key, (tokens, at) in self._buckets.items():
             if len(dropped) >= least and tokens + (now - at) * self._per_second < self._burst:
                 break

@@ -15,8 +15,8 @@ class Sighting:
 
     __slots__ = ("source", "base_url", "node_did", "node_id", "display_name", "endpoint_url", "seen_at", "expires_at", "verified")
 
-    def __init__(self, source: str, base_url: str, *, node_did: str = "", node_id: str = "", display_name: str = "", endpoint_url: str = "",
-                 seen_at: float = 0.0, expires_at: float = 0.0, verified: bool = False) -> None:
+    def __init__(self, source: str, base_url: str, *, node_did: str = "", node_id: str = "", display_name: str = "",
+                 endpoint_url: str = "", seen_at: float = 0.0, expires_at: float = 0.0, verified: bool = False) -> None:
         self.source = source                # for people: `directory https://seed.example`, `local network`
         self.base_url = base_url            # where its HTTP interface should be; "" when the endpoint does not tell
         self.node_did = node_did            # `node:did:key:z…`

@@ -27,7 +27,8 @@ LINE_BYTES_MAX = exchange.LINE_BYTES_MAX + 1
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """0 when all went well, 1 when a dump is not whole or not true."""
-    parser = arguments.Parser("directory", description="Dumps, verifies and loads a seed directory as JSON lines, and shows how it does.",
+    parser = arguments.Parser("directory",
+                              description="Dumps, verifies and loads a seed directory as JSON lines, and shows how it does.",
                               examples=("directory export nodes.jsonl", "directory export - --from https://seed.example",
                                         "directory verify nodes.jsonl", "directory import nodes.jsonl --trusted",
                                         "directory import nodes.jsonl --to https://seed.example", "directory status --json"))
@@ -167,7 +168,8 @@ class _Output:
         if self._path is None:
             return sys.stdout.buffer.write
         try:
-            descriptor = os.open(self._path.with_name(self._path.name + ".part"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(self._path.with_name(self._path.name + ".part"),
+                                 os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         except OSError as fault:
             raise Unusable(f"{self._path} cannot be written: {fault.strerror}") from None
         self._file = os.fdopen(descriptor, "wb", 1 << 18)

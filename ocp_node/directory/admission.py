@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..base.buckets import Buckets
 from ..base.errors import Refusal
 from . import artifact, rules, table
 from .artifact import MICROSECONDS, Advertisement
-from ..base.buckets import Buckets
 
 if TYPE_CHECKING:
     from ..base.clock import Clock
@@ -63,7 +63,7 @@ class Admission:
         """As `verified`, for an artifact that came without a path."""
         artifact.verify(submitted)
         rules.admissible(submitted, self.now_us(), self.policy)
-        submitted.digest, submitted.text           # made here, not on the one writer's thread
+        submitted.prepare()
         return submitted
 
     def change(self, submitted: Advertisement, source: str, origin: str = "put") -> Callable[[WriteConnection], Stored]:
@@ -82,7 +82,8 @@ class Admission:
             live = known is not None and known.live(now_us)
             self._room_for(connection, submitted, known, live, source, now_us)
             held = rules.held_until_us(submitted.expires_us, now_us, self.policy)
-            position = table.put(connection, submitted, now_us, held, rules.retain_until_us(submitted.expires_us, now_us, known), known is None)
+            position = table.put(connection, submitted, now_us, held, rules.retain_until_us(submitted.expires_us, now_us, known),
+                                 known is None)
             stored = Stored(submitted, now_us, not live, position)
             self._follow(connection, stored, origin)
             return stored
@@ -98,7 +99,8 @@ class Admission:
             return Stored(submitted, known.stored_us, False, 0)
         raise rules.stale(submitted, known, how, now_us)
 
-    def _room_for(self, connection: WriteConnection, submitted: Advertisement, known: Known | None, live: bool, source: str, now_us: int) -> None:
+    def _room_for(self, connection: WriteConnection, submitted: Advertisement, known: Known | None, live: bool, source: str,
+                  now_us: int) -> None:
         """Buckets and room, all looked at before anything is taken."""
         self.look(submitted.node_id, source, known is None)
         if not live:
@@ -152,8 +154,8 @@ class Admission:
         """What the commit is followed by: the event, readers that wait, the room's own memory."""
         it = stored.advertisement
         connection.event("advertisement/published", surface="directory", subject=it.node_id,
-                         payload={"advertisement/id": it.advertisement_id, "sequence/no": it.sequence_no, "expires-at": it.expires_at,
-                                  "position": stored.position, "origin": origin})
+                         payload={"advertisement/id": it.advertisement_id, "sequence/no": it.sequence_no,
+                                  "expires-at": it.expires_at, "position": stored.position, "origin": origin})
         connection.after_commit(lambda: self._noted(stored))
         connection.stir(TOPIC)
 

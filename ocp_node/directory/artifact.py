@@ -16,12 +16,12 @@ __all__ = ["MICROSECONDS", "Advertisement", "Shape", "of", "parse", "read", "ver
 class Advertisement:
     """An artifact that has its shape; whether its signature holds is another question.
 
-    `document` is what will be stored: everything as it came, but nothing in `signature` beside `alg` and `value`, for nobody signed
-    what else stood there.  What is verified is what is stored.
+    `document` is what will be stored: everything as it came, but nothing in `signature` beside `alg` and `value`, for nobody
+    signed what else stood there.  What is verified is what is stored.
     """
 
-    __slots__ = ("node_id", "advertisement_id", "sequence_no", "advertised_us", "expires_us", "expires_at", "key_text", "federation_id",
-                 "document", "_text", "_digest")
+    __slots__ = ("node_id", "advertisement_id", "sequence_no", "advertised_us", "expires_us", "expires_at", "key_text",
+                 "federation_id", "document", "_text", "_digest")
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = node_did.reduced(document)
@@ -35,6 +35,11 @@ class Advertisement:
         self.federation_id: str = document.get("federation/id", "")
         self._text = b""
         self._digest = ""
+
+    def prepare(self) -> None:
+        """What the one writer will need is made already, on the thread of the caller."""
+        self._text = self.text
+        self._digest = self.digest
 
     @property
     def text(self) -> bytes:

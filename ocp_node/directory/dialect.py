@@ -19,25 +19,35 @@ if TYPE_CHECKING:
     from ..http.wire import Head
 
 STATUSES: Mapping[str, int] = {
-    "invalid-node-id": 400, "malformed-request": 400, "malformed-json": 400, "invalid-advertisement": 400, "invalid-artifact": 400,
+    "invalid-node-id": 400, "malformed-request": 400, "malformed-json": 400, "invalid-advertisement": 400,
+                               "invalid-artifact": 400,
     "invalid-cursor": 400, "invalid-limit": 400, "invalid-query": 400, "invalid-capability-id": 400,
     "unauthorized": 401,
-    "capability-id-mismatch": 403, "capability-not-advertised": 403, "revoked": 403, "delegation-mismatch": 403, "delegation-expired": 403,
-    "delegation-scope": 403, "issuer-mismatch": 403, "issuer-not-trusted": 403, "unknown-passport": 403, "unknown-delegation": 403,
-    "unknown-endorsement": 403, "already-revoked": 403, "federation-mismatch": 403, "endorser-not-authorised": 403, "custody-threshold": 403,
-    "delegation-chain": 403, "scope-entry-missing": 409, "delegation-exists": 409, "endorsement-older": 409, "succession-exists": 409,
-    "node-id-mismatch": 403, "key-mismatch": 403, "invalid-signature": 403, "expired": 403, "not-yet-valid": 403, "policy-denied": 403,
+    "capability-id-mismatch": 403, "capability-not-advertised": 403, "revoked": 403, "delegation-mismatch": 403,
+                               "delegation-expired": 403,
+    "delegation-scope": 403, "issuer-mismatch": 403, "issuer-not-trusted": 403, "unknown-passport": 403,
+                               "unknown-delegation": 403,
+    "unknown-endorsement": 403, "already-revoked": 403, "federation-mismatch": 403, "endorser-not-authorised": 403,
+                               "custody-threshold": 403,
+    "delegation-chain": 403, "scope-entry-missing": 409, "delegation-exists": 409, "endorsement-older": 409,
+                               "succession-exists": 409,
+    "node-id-mismatch": 403, "key-mismatch": 403, "invalid-signature": 403, "expired": 403, "not-yet-valid": 403,
+                               "policy-denied": 403,
     "not-found": 404, "unknown-route": 404, "method-not-allowed": 405, "request-timeout": 408, "stale-sequence": 409,
     "cursor-unknown": 410, "length-required": 411, "body-too-large": 413, "unsupported-media-type": 415,
-    "source-rate-limit": 429, "publisher-rate-limit": 429, "identity-rate-limit": 429, "capability-registration-limit-exceeded": 429,
+    "source-rate-limit": 429, "publisher-rate-limit": 429, "identity-rate-limit": 429,
+                               "capability-registration-limit-exceeded": 429,
     "rate-limited": 429, "planned": 501,
-    "directory-full": 503, "storage-unavailable": 503, "overloaded": 503, "attestation_unavailable": 503, "no-federation-root": 503,
+    "directory-full": 503, "storage-unavailable": 503, "overloaded": 503, "attestation_unavailable": 503,
+                               "no-federation-root": 503,
 }
 # What the edge refuses by itself, in this surface's words.
 EDGE_REASONS: Mapping[str, str] = {"too_large": "body-too-large", "busy": "overloaded"}
-WIRE_REASONS: Mapping[int, str] = {400: "malformed-request", 408: "request-timeout", 411: "length-required", 413: "body-too-large",
+WIRE_REASONS: Mapping[int, str] = {400: "malformed-request", 408: "request-timeout", 411: "length-required",
+                                   413: "body-too-large",
                                    414: "uri-too-long", 415: "unsupported-media-type", 417: "expectation-failed",
-                                   431: "header-too-large", 501: "unsupported-coding", 503: "overloaded", 505: "unsupported-version"}
+                                   431: "header-too-large", 501: "unsupported-coding", 503: "overloaded",
+                                   505: "unsupported-version"}
 _PROTOCOL = ("E_PROTO_INVALID", "protocol/invalid-contract")
 _REJECTED = ("E_TRANSPORT_REJECTED", "transport/rejected")
 # The frozen networking codes, where one fits.  A stale sequence has one too, but its body is frozen without it.
@@ -45,7 +55,8 @@ CODES: Mapping[str, tuple[str, str]] = {
     "malformed-json": _PROTOCOL, "invalid-advertisement": _PROTOCOL, "invalid-node-id": _PROTOCOL, "node-id-mismatch": _PROTOCOL,
     "not-yet-valid": _PROTOCOL, "key-mismatch": ("E_SIG_UNKNOWN_SIGNER", "signature/unknown-signer"),
     "invalid-signature": ("E_SIG_INVALID", "signature/invalid"), "expired": ("E_ADV_EXPIRED", "advertisement/expired"),
-    "source-rate-limit": _REJECTED, "publisher-rate-limit": _REJECTED, "identity-rate-limit": _REJECTED, "directory-full": _REJECTED,
+    "source-rate-limit": _REJECTED, "publisher-rate-limit": _REJECTED, "identity-rate-limit": _REJECTED,
+                                        "directory-full": _REJECTED,
     "policy-denied": _REJECTED, "storage-unavailable": ("E_TRANSPORT_UNAVAILABLE", "transport/unavailable"),
 }
 TRACE_CODES: Mapping[str, tuple[str, str]] = {**CODES, "stale-sequence": ("E_ADV_STALE_SEQ", "advertisement/stale-sequence")}
@@ -73,7 +84,8 @@ class DirectoryDialect(Dialect):
         rooms["directory"].admit(exchange)
 
     def refusal(self, refusal: Refusal, route: Route | None, head: Head | None) -> Reply:
-        reason = EDGE_REASONS.get(refusal.code) or refusal.code.replace("_", "-") if refusal.code not in STATUSES else refusal.code
+        reason = EDGE_REASONS.get(refusal.code) or refusal.code.replace("_",
+                                                                        "-") if refusal.code not in STATUSES else refusal.code
         status = self.status(route, reason)
         body: dict[str, object] = {"status": _status_word(reason, status), "reason": reason}
         if reason == "not-found":
@@ -97,7 +109,8 @@ class DirectoryDialect(Dialect):
         allow = (("Allow", ", ".join(allowed)),)
         if method == "OPTIONS":
             return Reply(None, 204, (*allow, *ANYONE, ("Access-Control-Allow-Methods", "GET, HEAD"),
-                                     ("Access-Control-Allow-Headers", "If-None-Match, Last-Event-ID")) if "GET" in allowed else allow)
+                                     ("Access-Control-Allow-Headers", "If-None-Match, Last-Event-ID")) if "GET" in allowed
+                         else allow)
         return Reply({"status": "rejected", "reason": "method-not-allowed"}, 405, allow)
 
     def wire(self, status: int, reason: str) -> Reply:
@@ -113,7 +126,8 @@ class DirectoryDialect(Dialect):
         return Reply(_coded(body, "storage-unavailable", 503, headers), 503, headers)
 
     def busy(self, what: str, seconds: int = 1) -> Reply:
-        return Reply({"status": "unavailable", "reason": "overloaded", "retry-after-seconds": seconds}, 503, (("Retry-After", str(seconds)),))
+        return Reply({"status": "unavailable", "reason": "overloaded", "retry-after-seconds": seconds}, 503,
+                     (("Retry-After", str(seconds)),))
 
 
 def _pointer(problem: Problem) -> str:
@@ -122,7 +136,8 @@ def _pointer(problem: Problem) -> str:
 
 
 def _status_word(reason: str, status: int) -> str:
-    return {404: "not-found", 409: "conflict", 429: "rate-limited", 501: "unavailable", 503: "unavailable"}.get(status, "rejected")
+    return {404: "not-found", 409: "conflict", 429: "rate-limited", 501: "unavailable", 503: "unavailable"}.get(status,
+                                                                                                                "rejected")
 
 
 def _named(head: Head | None) -> dict[str, object]:
@@ -139,8 +154,9 @@ def _coded(body: dict[str, object], reason: str, status: int, headers: Headers) 
     """The body with the networking code of its reason, and for a caller who should come back, when."""
     if reason in CODES:
         body["error/code"], body["error/class"] = CODES[reason]
-    if status in (429, 503):
-        body.update({"retry-after-seconds": int(value) for name, value in headers if name == "Retry-After"})
+    for name, value in headers if status in (429, 503) else ():
+        if name == "Retry-After":
+            body["retry-after-seconds"] = int(value)
     return body
 
 

@@ -90,53 +90,68 @@ def dump(reader: Reader, now: float, write: Callable[[bytes], object]) -> Report
 
     with reader.snapshot() as connection:
         state = table.state(connection)
-    line("header", format=FORMAT, version=VERSION, epoch=state.epoch, position=state.position, **{"exported-at": instant_text(now)})
-    for text in _rows(reader, table.export):
+    line("header", format=FORMAT, version=VERSION, epoch=state.epoch, position=state.position,
+         **{"exported-at": instant_text(now)})
+    for text in _rows(reader):
         write(b'{"kind":"advertisement","artifact":%b}\n' % text)
         report.lines += 1
         report.add("advertisement")
     for node_id, sequence_no, digest, until_us in _highwaters(reader):
         line("highwater", **{"node/id": node_id, "sequence/no": sequence_no, "digest": digest, "retain-until": until_us})
-    position = 0
-    while rows := _read(reader, lambda connection, after=position: revocation_table.after(connection, after, "", ROWS_PER_READ)):
-        for position, family, text in rows:
-            line("revocation", family=family, artifact=json.loads(text))
-    after = ""
-    while found := _read(reader, lambda connection, name=after: delegation_table.page(connection, name, ROWS_PER_READ)):
-        for after, text in found:
-            line("delegation", artifact=json.loads(text))
+    for family, revocation in _revocations(reader):
+        line("revocation", family=family, artifact=json.loads(revocation))
+    for delegation in _delegations(reader):
+        line("delegation", artifact=json.loads(delegation))
     line("end", lines=report.lines)
     report.whole = True
     return report
 
 
-def _read(reader: Reader, act: Callable[[Any], Any]) -> Any:
-    with reader.snapshot() as connection:
-        return act(connection)
-
-
-def _rows(reader: Reader, page: Callable[[Any, int, int], list[tuple[int, bytes]]]) -> Iterator[bytes]:
-    position = 0
-    while rows := _read(reader, lambda connection, after=position: page(connection, after, ROWS_PER_READ)):
-        for position, text in rows:
-            yield text
+def _rows(reader: Reader) -> Iterator[bytes]:
+    position, more = 0, True
+    while more:
+        with reader.snapshot() as connection:
+            rows = table.export(connection, position, ROWS_PER_READ)
+        yield from (text for _, text in rows)
+        position, more = rows[-1][0] if rows else 0, bool(rows)
 
 
 def _highwaters(reader: Reader) -> Iterator[tuple[str, int, str, int]]:
-    name = ""
-    while rows := _read(reader, lambda connection, after=name: table.highwaters(connection, after, ROWS_PER_READ)):
+    name, more = "", True
+    while more:
+        with reader.snapshot() as connection:
+            rows = table.highwaters(connection, name, ROWS_PER_READ)
         yield from rows
-        name = rows[-1][0]
+        name, more = rows[-1][0] if rows else "", bool(rows)
+
+
+def _revocations(reader: Reader) -> Iterator[tuple[str, str]]:
+    position, more = 0, True
+    while more:
+        with reader.snapshot() as connection:
+            rows = revocation_table.after(connection, position, "", ROWS_PER_READ)
+        yield from ((family, text) for _, family, text in rows)
+        position, more = rows[-1][0] if rows else 0, bool(rows)
+
+
+def _delegations(reader: Reader) -> Iterator[str]:
+    name, more = "", True
+    while more:
+        with reader.snapshot() as connection:
+            rows = delegation_table.page(connection, name, ROWS_PER_READ)
+        yield from (text for _, text in rows)
+        name, more = rows[-1][0] if rows else "", bool(rows)
 
 
 def fetch(outbound: Outbound, url: str, now: float, write: Callable[[bytes], object]) -> Report:
     """What another directory serves has been written as a dump; nothing of it is verified yet."""
     report, cursor = Report(), ""
-    write(jsontext.compact({"kind": "header", "format": FORMAT, "version": VERSION, "source": url, "exported-at": instant_text(now)}) + b"\n")
+    write(jsontext.compact({"kind": "header", "format": FORMAT, "version": VERSION, "source": url,
+                            "exported-at": instant_text(now)}) + b"\n")
     report.lines = 1
     while True:
-        answer = outbound.request("GET", f"{url.rstrip('/')}/adv?limit=100&since={cursor}", timeout=ASK_SECONDS, bytes_max=mirror_rules.PAGE_BYTES_MAX,
-                                  allow_loopback=True)
+        answer = outbound.request("GET", f"{url.rstrip('/')}/adv?limit=100&since={cursor}", timeout=ASK_SECONDS,
+                                  bytes_max=mirror_rules.PAGE_BYTES_MAX, allow_loopback=True)
         if not answer.good:
             raise Unusable(f"{url} answered {answer.status}")
         try:
@@ -158,7 +173,7 @@ def fetch(outbound: Outbound, url: str, now: float, write: Callable[[bytes], obj
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 def read(lines: Iterable[bytes], report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Kind and members of each line.  Lines that are none are problems of the report; a dump without its last line is not whole."""
+    """Kind and members of each line.  Lines that are none are problems of the report; without its last line it is not whole."""
     for raw in lines:
         report.lines += 1
         if not raw.strip():
@@ -256,7 +271,8 @@ def load(lines: Iterable[bytes], writer: Writer, admission: Admission, *, truste
     return report
 
 
-PASSING = frozenset({"expired", "stale-sequence", "delegation-exists", "policy-denied", "not-yet-valid", "directory-full", "already-known"})
+PASSING = frozenset({"expired", "stale-sequence", "delegation-exists", "policy-denied", "not-yet-valid", "directory-full",
+                     "already-known"})
 
 
 def _not_taken(report: Report, fault: Malformed | Refusal) -> None:
@@ -286,14 +302,16 @@ def _change(kind: str, members: dict[str, Any], admission: Admission, trusted: b
 
 
 def _mark(members: dict[str, Any]) -> Callable[[Any], object]:
-    return lambda connection: table.raise_highwater(connection, members["node/id"], members["sequence/no"], members["digest"], members["retain-until"])
+    return lambda connection: table.raise_highwater(connection, members["node/id"], members["sequence/no"], members["digest"],
+                                                    members["retain-until"])
 
 
 def _delegation(delegation: dict[str, Any], now_us: int) -> Callable[[Any], object]:
     def change(connection: Any) -> None:
         if delegation_table.find(connection, delegation["delegation_id"]) is not None:
             raise Refusal("already-known")
-        delegation_table.put(connection, delegation["delegation_id"], delegation["proxy_key"], delegation["issuer/participant_id"],
+        delegation_table.put(connection, delegation["delegation_id"], delegation["proxy_key"],
+                             delegation["issuer/participant_id"],
                              shapes.instant_us(delegation["expires_at"]), now_us, jsontext.compact(delegation).decode())
     return change
 
@@ -302,8 +320,8 @@ def _revocation(revocation: dict[str, Any], now_us: int) -> Callable[[Any], obje
     target, issuer = revocation_rules.target(revocation), revocation_rules.issuer(revocation)
 
     def change(connection: Any) -> None:
-        if not revocation_table.add(connection, revocation_rules.PASSPORTS, target, revocation["node_id"], revocation["capability_id"], issuer, now_us,
-                                    jsontext.compact(revocation).decode()):
+        if not revocation_table.add(connection, revocation_rules.PASSPORTS, target, revocation["node_id"],
+                                    revocation["capability_id"], issuer, now_us, jsontext.compact(revocation).decode()):
             raise Refusal("already-known")
         if "passport_id" in revocation:
             revocation_table.withdraw_passport(connection, target, revocation["node_id"], revocation["capability_id"], issuer)
@@ -374,5 +392,6 @@ def figures(reader: Reader, now: float) -> dict[str, object]:
     """The directory on the disk in numbers, whether a node runs or not."""
     with reader.snapshot() as connection:
         state = table.state(connection)
-        return {"epoch": state.epoch, "cursor": rules.cursor_text(state.epoch, state.position), "live": table.live(connection, int(now * MICROSECONDS)),
+        return {"epoch": state.epoch, "cursor": rules.cursor_text(state.epoch, state.position),
+                "live": table.live(connection, int(now * MICROSECONDS)),
                 "nodes": state.nodes, "highwaters": state.highwaters, "revocations": revocation_table.position(connection)}

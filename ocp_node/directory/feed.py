@@ -17,6 +17,7 @@ from ..crypto import base64url
 from . import rules, table
 from .admission import TOPIC
 from .dialect import ANYONE
+from .shape import MICROSECONDS
 
 if TYPE_CHECKING:
     from ..base.clock import Clock
@@ -110,7 +111,7 @@ class Feed:
         return read_page(connection, position, self.limit(query), self._policy.page_bytes, self._now_us())
 
     def _now_us(self) -> int:
-        return int(self._clock.time() * rules.MICROSECONDS)
+        return int(self._clock.time() * MICROSECONDS)
 
     def _page(self, query: FeedQuery) -> tuple[bytes, str, Page, bool]:
         """Body, entity tag and page; found among the kept ones when nothing was stored, and nothing has expired, since."""
@@ -157,7 +158,10 @@ class Feed:
     # --- a stream of the feed
 
     def stream(self, query: FeedQuery, last_event_id: str) -> Events:
-        """Everything after the cursor as server-sent events, then what is stored from now on.  `Last-Event-ID` counts before `since`."""
+        """Everything after the cursor as server-sent events, then what is stored from now on.
+
+        `Last-Event-ID` counts before `since`.
+        """
         since = last_event_id or query.since
         with self._reader.snapshot() as connection:
             position = rules.cursor_position(since, self.epoch, table.state(connection).position)
@@ -204,12 +208,14 @@ class Feed:
 
     def _again(self, listener: _Listener) -> None:
         listener.behind = True
-        self._loop.call_later(CATCH_UP_SECONDS if listener.sink.waiting > WAITING_BYTES_MAX else 0.0, lambda: self._advance(listener))
+        self._loop.call_later(CATCH_UP_SECONDS if listener.sink.waiting > WAITING_BYTES_MAX else 0.0,
+                              lambda: self._advance(listener))
 
     def _events_after(self, position: int) -> tuple[bytes, Page]:
         with self._reader.snapshot() as connection:
             page = read_page(connection, position, self._policy.page_items, self._policy.page_bytes, self._now_us())
-        return b"".join([b"id: %b\n%b%b\n\n" % (rules.cursor_text(self.epoch, at).encode(), EVENT_LINE, text) for at, text in page.items]), page
+        return b"".join([b"id: %b\n%b%b\n\n" % (rules.cursor_text(self.epoch, at).encode(), EVENT_LINE, text) for at,
+                         text in page.items]), page
 
 
 class _Listener:

@@ -28,7 +28,8 @@ MESSAGING = "core/messaging"
 LISTED_MAX = 256
 
 # Formal ids whose name on the wire is published; of others the name may bear any of the prefixes.
-WIRE_NAMES = {"seed-directory": "role/seed-directory", "network-ledger": "core/network-ledger", "offer-catalog": "role/offer-catalog",
+WIRE_NAMES = {"seed-directory": "role/seed-directory", "network-ledger": "core/network-ledger",
+              "offer-catalog": "role/offer-catalog",
               "escrow": "role/escrow", "contact-catalog": "role/contact-catalog", "messaging.accept": "app/messaging.accept"}
 PREFIXES = ("core/", "role/", "plugin/", "app/")
 
@@ -36,7 +37,8 @@ PREFIXES = ("core/", "role/", "plugin/", "app/")
 def granted_words(value: Any, shape: Shape) -> Found:
     if type(value) is not dict or not value:
         return shapes.wrong("type")
-    return [((name, *below), code) for name, words in value.items() for below, code in shapes.list_of(words, shape, LISTED_MAX, shapes.text)]
+    return [((name, *below), code) for name, words in value.items() for below,
+            code in shapes.list_of(words, shape, LISTED_MAX, shapes.text)]
 
 
 def _proof(value: Any, shape: Shape) -> Found:
@@ -74,10 +76,13 @@ SCOPE: Table = (
     ("profiles", False, lambda value, shape: shapes.list_of(
         value, shape, LISTED_MAX, lambda item, shape: shapes.object_of(item, shape, (("profile", True, shapes.text),)))))
 PASSPORT: Table = (
-    ("schema", True, shapes.constant("capability-passport.v1")), ("passport_id", True, shapes.matching(PASSPORT_ID)), ("node_id", True, node),
+    ("schema", True, shapes.constant("capability-passport.v1")), ("passport_id", True, shapes.matching(PASSPORT_ID)),
+                   ("node_id", True, node),
     ("capability_id", True, capability_id), ("scope", True, _scope), ("issued_at", True, shapes.instant),
-    ("expires_at", False, shapes.nullable(shapes.instant)), ("issuer/participant_id", True, participant), ("issuer/node_id", True, node),
-    ("revocation_ref", True, shapes.nullable(shapes.text)), ("capability_profile", False, shapes.object_any), ("issuer_delegation", False, _proof),
+    ("expires_at", False, shapes.nullable(shapes.instant)), ("issuer/participant_id", True, participant),
+                   ("issuer/node_id", True, node),
+    ("revocation_ref", True, shapes.nullable(shapes.text)), ("capability_profile", False, shapes.object_any),
+                   ("issuer_delegation", False, _proof),
     ("policy_annotations", False, shapes.object_any), ("signature", True, shapes.signature))
 PRESENTED: Table = (
     ("capability/id", True, capability_id), ("wire/name", True, _wire),

@@ -8,16 +8,16 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..base.buckets import Buckets, source_key
 from ..base.clock import instant_text
 from ..base.errors import Malformed, Refusal
 from ..contract.route import Auth, Call, Events, Reply, Route, Wait, Write
 from . import rules, table
 from .admission import TOPIC, Admission, Stored, limited
-from .shape import MICROSECONDS, is_node_id
-from ..base.buckets import Buckets, source_key
 from .dialect import ANYONE, TRACE_CODES
 from .feed import Feed
 from .rules import Policy
+from .shape import MICROSECONDS, is_node_id
 
 if TYPE_CHECKING:
     from ..core import Core, Rooms
@@ -46,9 +46,11 @@ def _measure(core: Core, room: Directory) -> None:
     measures = core.measures
     measures.counter("ocp_directory_events_total", "What happened in the directory, for refusals by reason.",
                      lambda: {(("what", what), ("why", why)): float(count) for (what, why), count in sorted(room.counts.items())})
-    measures.counter("ocp_directory_equivocations_total", "Different artifacts under one number.", lambda: float(room.admission.equivocations))
+    measures.counter("ocp_directory_equivocations_total", "Different artifacts under one number.",
+                     lambda: float(room.admission.equivocations))
     measures.gauge("ocp_directory_nodes", "Nodes whose artifact is kept, served or not.", lambda: float(room.state().nodes))
-    measures.gauge("ocp_directory_highwaters", "Nodes whose highest number is remembered.", lambda: float(room.state().highwaters))
+    measures.gauge("ocp_directory_highwaters", "Nodes whose highest number is remembered.",
+                   lambda: float(room.state().highwaters))
     measures.gauge("ocp_directory_position", "The last position in the feed.", lambda: float(room.state().position))
     measures.gauge("ocp_directory_listeners", "Streams of the feed.", lambda: float(room.feed.listeners))
     measures.gauge("ocp_directory_buckets", "Callers and nodes whose share is counted.",
@@ -123,7 +125,7 @@ class Directory:
             elif "attest=" in head.target and route.id in ATTESTABLE:
                 self._attest(exchange, route, head)
         except Refusal as refusal:
-            raise self.refused(refusal)
+            raise self.refused(refusal) from None
 
     def _attest(self, exchange: Exchange, route: Route, head: Head) -> None:
         """A signed answer is made in the worker lane, by another room."""
@@ -161,7 +163,8 @@ class Directory:
             detail = {"detail": {"code": code, "class": kind, "reason": reason}}
         elif reason:
             detail = {"detail": {"reason": reason}}
-        self.log.debug(event_type, **{"trace/id": "tr:" + self._ids.hex(16), "node/self": self.self_id, **({"peer": peer} if peer else {}), **detail})
+        self.log.debug(event_type, **{"trace/id": "tr:" + self._ids.hex(16), "node/self": self.self_id,
+                                      **({"peer": peer} if peer else {}), **detail})
 
     def noted(self, stored: Stored) -> None:
         """On the loop, after the commit and before the publisher is answered."""
@@ -200,8 +203,8 @@ class Directory:
         with self.reader.snapshot() as connection:
             state = table.state(connection)
             live = table.live(connection, self.admission.now_us())
-        return {"live": live, "nodes": state.nodes, "highwaters": state.highwaters, "position": state.position, "epoch": self.feed.epoch,
-                "listeners": self.feed.listeners, "equivocations": self.admission.equivocations,
+        return {"live": live, "nodes": state.nodes, "highwaters": state.highwaters, "position": state.position,
+                "epoch": self.feed.epoch, "listeners": self.feed.listeners, "equivocations": self.admission.equivocations,
                 "counts": {f"{what} {why}".strip(): count for (what, why), count in sorted(self.counts.items())}}
 
 
@@ -215,7 +218,7 @@ def publish(room: Directory, call: Call) -> Write:
             raise Refusal("body-too-large", detail={"max-bytes": room.policy.body_bytes})
         submitted = room.admission.verified(call.raw, node_id)
     except Refusal as refusal:
-        raise room.refused(refusal, node_id)
+        raise room.refused(refusal, node_id) from None
     except Malformed as malformed:
         room.refused(Refusal(malformed.code), node_id)
         raise
@@ -225,7 +228,7 @@ def publish(room: Directory, call: Call) -> Write:
         try:
             return store(connection)
         except Refusal as refusal:
-            raise room.refused(refusal, node_id)
+            raise room.refused(refusal, node_id) from None
 
     return Write(change, _stored)
 
@@ -267,7 +270,7 @@ def feed(room: Directory, call: Call) -> Reply | Wait | Events:
         if_none_match = call.headers.get("if-none-match", "")
         return room.feed.wait(query, if_none_match) if query.wait_seconds else room.feed.answer(query, if_none_match)
     except Refusal as refusal:
-        raise room.refused(refusal)
+        raise room.refused(refusal) from None
 
 
 def status(room: Directory, call: Call) -> Reply:
@@ -276,7 +279,8 @@ def status(room: Directory, call: Call) -> Reply:
     shown: dict[str, Any] = {"node/id": room.self_id, "limits": room.policy.shown(),
                              "live": figures["live"], "next": rules.cursor_text(room.feed.epoch, figures["position"])}
     if call.caller.operator:
-        shown.update(figures=figures, mirror=room.rooms["directory.mirror"].figures(), publisher=room.rooms["directory.publisher"].figures(),
+        shown.update(figures=figures, mirror=room.rooms["directory.mirror"].figures(),
+                     publisher=room.rooms["directory.publisher"].figures(),
                      federation=room.rooms["directory.endorsements"].figures())
     return Reply(shown, 200, (("Cache-Control", "no-store"), *ANYONE))
 

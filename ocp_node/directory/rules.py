@@ -47,7 +47,8 @@ class Policy:
 
     def shown(self) -> dict[str, object]:
         """The limits as publishers and readers may see them."""
-        return {"max-body-bytes": self.body_bytes, "max-nodes": self.nodes, "page-items": self.page_items, "page-bytes": self.page_bytes,
+        return {"max-body-bytes": self.body_bytes, "max-nodes": self.nodes, "page-items": self.page_items,
+                "page-bytes": self.page_bytes,
                 "future-seconds": self.future_us // MICROSECONDS, "hold-seconds": self.hold_us // MICROSECONDS,
                 "publisher-writes": list(self.publisher_writes), "source-writes": list(self.source_writes),
                 "new-nodes": list(self.new_nodes), "source-reads": list(self.source_reads),

@@ -59,8 +59,8 @@ Table = tuple[tuple[str, bool, Check], ...]      # member, required, check
 def parse(raw: bytes) -> dict[str, Any]:
     """The one object that these bytes spell: UTF-8, no byte order mark, no name twice, no `NaN`.
 
-    `Malformed` with code `malformed-json` otherwise.  A number that overflows becomes infinity here and is found by `unfit`, which
-    can say where it stands.
+    `Malformed` with code `malformed-json` otherwise.  A number that overflows becomes infinity here and is found by `unfit`,
+    which can say where it stands.
     """
     try:
         value = _DECODER.decode(str(raw, "utf-8"))
@@ -268,7 +268,11 @@ def endpoint_url(value: Any, shape: Shape) -> Found:
 def matching(pattern: str, length_max: int = 256) -> Check:
     """A text that the expression covers."""
     form = re.compile(pattern)
-    return lambda value, shape: FINE if type(value) is str and len(value) <= length_max and form.fullmatch(value) else wrong("pattern")
+
+    def checked(value: Any, shape: Shape) -> Found:
+        return FINE if type(value) is str and len(value) <= length_max and form.fullmatch(value) else wrong("pattern")
+
+    return checked
 
 
 def nullable(inner: Check) -> Check:

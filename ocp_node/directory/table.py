@@ -45,29 +45,31 @@ def begin_epoch(connection: sqlite3.Connection, epoch: str, log_id: str) -> None
 def known(connection: sqlite3.Connection, node_id: str) -> Known | None:
     """What is kept of the node, None when nothing is."""
     row = connection.execute(
-        "SELECT h.sequence_no, h.digest, h.retain_until_us, coalesce(c.held_until_us, 0), coalesce(c.stored_us, 0) FROM adv_highwater h "
-        "LEFT JOIN adv_current c ON c.node_id = h.node_id WHERE h.node_id = ?", (node_id,)).fetchone()
+        "SELECT h.sequence_no, h.digest, h.retain_until_us, coalesce(c.held_until_us, 0), coalesce(c.stored_us, 0) FROM "
+        "adv_highwater h LEFT JOIN adv_current c ON c.node_id = h.node_id WHERE h.node_id = ?", (node_id,)).fetchone()
     return Known(*row) if row is not None else None
 
 
-def put(connection: sqlite3.Connection, kept: Advertisement, stored_us: int, held_until_us: int, retain_until_us: int, first: bool) -> int:
+def put(connection: sqlite3.Connection, kept: Advertisement, stored_us: int, held_until_us: int, retain_until_us: int,
+        first: bool) -> int:
     """The artifact is the node's newest, at a new position, which is given; its number is the node's highest."""
     replaced = connection.execute("DELETE FROM adv_current WHERE node_id = ?", (kept.node_id,)).rowcount
-    connection.execute("UPDATE adv_state SET position = position + 1, nodes = nodes + ?, highwaters = highwaters + ?", (1 - replaced, int(first)))
+    connection.execute("UPDATE adv_state SET position = position + 1, nodes = nodes + ?, highwaters = highwaters + ?",
+                       (1 - replaced, int(first)))
     position = int(connection.execute("SELECT position FROM adv_state").fetchone()[0])
     connection.execute("INSERT INTO adv_current VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                       (position, kept.node_id, kept.sequence_no, kept.advertisement_id, kept.digest, kept.advertised_us, kept.expires_us,
-                        stored_us, held_until_us, kept.text.decode()))
-    connection.execute("INSERT INTO adv_highwater VALUES (?, ?, ?, ?) ON CONFLICT(node_id) DO UPDATE SET sequence_no = excluded.sequence_no, "
-                       "digest = excluded.digest, retain_until_us = excluded.retain_until_us",
+                       (position, kept.node_id, kept.sequence_no, kept.advertisement_id, kept.digest, kept.advertised_us,
+                        kept.expires_us, stored_us, held_until_us, kept.text.decode()))
+    connection.execute("INSERT INTO adv_highwater VALUES (?, ?, ?, ?) ON CONFLICT(node_id) DO UPDATE SET sequence_no = "
+                       "excluded.sequence_no, digest = excluded.digest, retain_until_us = excluded.retain_until_us",
                        (kept.node_id, kept.sequence_no, kept.digest, retain_until_us))
     return position
 
 
 def fetch(connection: sqlite3.Connection, node_id: str, now_us: int) -> Current | None:
     """The node's artifact if it is still served."""
-    row = connection.execute("SELECT position, sequence_no, digest, stored_us, expires_us, held_until_us, CAST(artifact_json AS BLOB) "
-                             "FROM adv_current WHERE node_id = ? AND held_until_us > ?", (node_id, now_us)).fetchone()
+    row = connection.execute("SELECT position, sequence_no, digest, stored_us, expires_us, held_until_us, CAST(artifact_json AS "
+                             "BLOB) FROM adv_current WHERE node_id = ? AND held_until_us > ?", (node_id, now_us)).fetchone()
     return Current(*row) if row is not None else None
 
 
@@ -76,7 +78,8 @@ def after(connection: sqlite3.Connection, position: int, now_us: int, rows_max: 
 
     Rows are read as they are taken, and an artifact only when it will be shown.
     """
-    return iter(connection.execute("SELECT position, held_until_us, CASE WHEN held_until_us > ? THEN CAST(artifact_json AS BLOB) END "
+    return iter(connection.execute("SELECT position, held_until_us, CASE WHEN held_until_us > ? THEN CAST(artifact_json AS "
+                                   "BLOB) END "
                                    "FROM adv_current WHERE position > ? ORDER BY position LIMIT ?", (now_us, position, rows_max)))
 
 
@@ -97,8 +100,8 @@ def sweep(connection: sqlite3.Connection, now_us: int) -> int:
     Gives how many rows went.
     """
     artifacts = connection.execute(
-        "DELETE FROM adv_current WHERE position IN (SELECT position FROM adv_current WHERE held_until_us <= ? ORDER BY held_until_us LIMIT ?)",
-        (now_us - RETENTION_US, SWEPT_PER_CALL_MAX)).rowcount
+        "DELETE FROM adv_current WHERE position IN (SELECT position FROM adv_current WHERE held_until_us <= ? ORDER BY "
+        "held_until_us LIMIT ?)", (now_us - RETENTION_US, SWEPT_PER_CALL_MAX)).rowcount
     numbers = connection.execute(
         "DELETE FROM adv_highwater WHERE node_id IN (SELECT h.node_id FROM adv_highwater h WHERE h.retain_until_us <= ? "
         "AND NOT EXISTS (SELECT 1 FROM adv_current c WHERE c.node_id = h.node_id) ORDER BY h.retain_until_us LIMIT ?)",
@@ -111,13 +114,15 @@ def sweep(connection: sqlite3.Connection, now_us: int) -> int:
 def export(connection: sqlite3.Connection, position: int, rows_max: int) -> list[tuple[int, bytes]]:
     """Artifacts after `position`, served or not, in the order of acceptance."""
     return [(row[0], row[1]) for row in connection.execute(
-        "SELECT position, CAST(artifact_json AS BLOB) FROM adv_current WHERE position > ? ORDER BY position LIMIT ?", (position, rows_max))]
+        "SELECT position, CAST(artifact_json AS BLOB) FROM adv_current WHERE position > ? ORDER BY position LIMIT ?",
+                                                           (position, rows_max))]
 
 
 def highwaters(connection: sqlite3.Connection, node_id: str, rows_max: int) -> list[tuple[str, int, str, int]]:
     """Node, highest number, digest and end of retention of the nodes after `node_id`, in the order of their ids."""
     return [tuple(row) for row in connection.execute(
-        "SELECT node_id, sequence_no, digest, retain_until_us FROM adv_highwater WHERE node_id > ? ORDER BY node_id LIMIT ?", (node_id, rows_max))]
+        "SELECT node_id, sequence_no, digest, retain_until_us FROM adv_highwater WHERE node_id > ? ORDER BY node_id LIMIT ?",
+                                                     (node_id, rows_max))]
 
 
 def raise_highwater(connection: sqlite3.Connection, node_id: str, sequence_no: int, digest: str, retain_until_us: int) -> bool:
@@ -125,7 +130,8 @@ def raise_highwater(connection: sqlite3.Connection, node_id: str, sequence_no: i
     before = connection.execute("SELECT sequence_no FROM adv_highwater WHERE node_id = ?", (node_id,)).fetchone()
     if before is not None and before[0] >= sequence_no:
         return False
-    connection.execute("INSERT INTO adv_highwater VALUES (?, ?, ?, ?) ON CONFLICT(node_id) DO UPDATE SET sequence_no = excluded.sequence_no, "
+    connection.execute("INSERT INTO adv_highwater VALUES (?, ?, ?, ?) ON CONFLICT(node_id) DO UPDATE SET sequence_no = "
+                       "excluded.sequence_no, "
                        "digest = excluded.digest, retain_until_us = max(retain_until_us, excluded.retain_until_us)",
                        (node_id, sequence_no, digest, retain_until_us))
     connection.execute("UPDATE adv_state SET highwaters = highwaters + ?", (int(before is None),))

@@ -84,7 +84,8 @@ def test_an_expired_artifact_cannot_be_followed_by_an_older_one(desk):
     desk.clock.advance(3600)
     assert desk.fetch(A) is None
     refusal = desk.refusal(A, 16, at=NOON, lifetime=86_400)
-    assert refusal.code == "stale-sequence" and refusal.detail["current/sequence-no"] == 17 and "ETag" not in dict(refusal.headers)
+    assert refusal.code == "stale-sequence" and refusal.detail["current/sequence-no"] == 17
+    assert "ETag" not in dict(refusal.headers)
 
 
 def test_the_number_outlives_the_sweep_as_long_as_anything_can_be_replayed(desk):

@@ -25,9 +25,12 @@ def faults(document, shape=SHAPE):
 
 
 @pytest.mark.parametrize("raw", [
-    b"", b" ", b"null", b"1", b'"x"', b"[]", b"[{}]", b"{", b"{} {}", b"{}x", b'{"a":1,}', b'{"a":NaN}', b'{"a":Infinity}', b'{"a":-Infinity}',
-    b"{'a':1}", b'{"a":01}', b'{"a":.5}', b'{"a":1.}', b'{"a":+1}', b'{"a":"\x01"}', b'{"a":"\xff"}', b"\xef\xbb\xbf{}", '{"a":1}'.encode("utf-16"),
-    '{"a":1}'.encode("utf-32"), b'{"a":1,"a":1}', b'{"x":{"a":1,"a":2}}', b'{"x":[{"a":1,"\\u0061":2}]}', b'{"a":' + b"9" * 5000 + b"}",
+    b"", b" ", b"null", b"1", b'"x"', b"[]", b"[{}]", b"{", b"{} {}", b"{}x", b'{"a":1,}', b'{"a":NaN}', b'{"a":Infinity}',
+                                 b'{"a":-Infinity}',
+    b"{'a':1}", b'{"a":01}', b'{"a":.5}', b'{"a":1.}', b'{"a":+1}', b'{"a":"\x01"}', b'{"a":"\xff"}', b"\xef\xbb\xbf{}",
+                                 '{"a":1}'.encode("utf-16"),
+    '{"a":1}'.encode("utf-32"), b'{"a":1,"a":1}', b'{"x":{"a":1,"a":2}}', b'{"x":[{"a":1,"\\u0061":2}]}',
+                                 b'{"a":' + b"9" * 5000 + b"}",
     b"[" * 100_000, b'{"a":' * 20_000, b'{"a":"\xed\xa0\x80"}', b"{}\x00",
 ])
 def test_what_is_no_strict_json_object_is_malformed(raw):
@@ -37,7 +40,8 @@ def test_what_is_no_strict_json_object_is_malformed(raw):
 
 
 @pytest.mark.parametrize("text, us", [
-    ("1970-01-01T00:00:00Z", 0), ("1970-01-01t00:00:01z", 1_000_000), ("1970-01-01T01:00:00+01:00", 0), ("1969-12-31T23:30:00-00:30", 0),
+    ("1970-01-01T00:00:00Z", 0), ("1970-01-01t00:00:01z", 1_000_000), ("1970-01-01T01:00:00+01:00", 0),
+                                      ("1969-12-31T23:30:00-00:30", 0),
     ("1970-01-01T00:00:00.5Z", 500_000), ("1970-01-01T00:00:00.123456789Z", 123_456), ("1970-01-01T00:00:60Z", 59_999_999),
     ("2000-02-29T00:00:00Z", 951_782_400_000_000), ("9999-12-31T23:59:59-23:59", 253_402_387_139_000_000),
     ("0001-01-01T00:00:00+23:59", -62_135_683_140_000_000),
@@ -48,9 +52,12 @@ def test_a_date_time_is_its_instant(text, us):
 
 @pytest.mark.parametrize("text", [
     "2026-03-23", "20260323T180800Z", "2026-W13-1T00:00:00Z", "2026-03-23T18:08:00", "2026-03-23 18:08:00Z", "2026-03-23T18:08Z",
-    "2026-03-23T18:08:00,5Z", "2026-03-23T18:08:00.Z", "2026-03-23T18:08:00.1234567890Z", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z",
-    "2026-03-23T24:00:00Z", "2026-03-23T18:60:00Z", "2026-03-23T18:08:61Z", "2026-03-23T18:08:00+24:00", "2026-03-23T18:08:00+00:60",
-    "2026-03-23T18:08:00+0000", "2026-03-23T18:08:00Z\n", " 2026-03-23T18:08:00Z", "٢٠٢٦-03-23T18:08:00Z", "0000-01-01T00:00:00Z", "", None, 5,
+    "2026-03-23T18:08:00,5Z", "2026-03-23T18:08:00.Z", "2026-03-23T18:08:00.1234567890Z", "2026-02-29T00:00:00Z",
+                                  "2026-13-01T00:00:00Z",
+    "2026-03-23T24:00:00Z", "2026-03-23T18:60:00Z", "2026-03-23T18:08:61Z", "2026-03-23T18:08:00+24:00",
+                                  "2026-03-23T18:08:00+00:60",
+    "2026-03-23T18:08:00+0000", "2026-03-23T18:08:00Z\n", " 2026-03-23T18:08:00Z", "٢٠٢٦-03-23T18:08:00Z",
+                                  "0000-01-01T00:00:00Z", "", None, 5,
 ])
 def test_what_is_no_date_time_is_refused(text):
     with pytest.raises(ValueError):
@@ -58,12 +65,18 @@ def test_what_is_no_date_time_is_refused(text):
 
 
 @pytest.mark.parametrize("url, fine", [
-    ("wss://a", True), ("wss://a/", True), ("wss://a:1/x?y=z", True), ("wss://a:65535", True), ("wss://192.168.1.2:8421/mesh/stream", True),
-    ("wss://[::1]:8421/x", True), ("wss://localhost", True), ("wss://a?x", True), ("WSS://A", True), ("wss://xn--bcher-kva.example/", True),
-    ("ws://a", False), ("https://a", False), ("wss:a", False), ("wss://", False), ("wss:///x", False), ("wss://:1", False), ("wss://a:0", False),
-    ("wss://a:65536", False), ("wss://a:", False), ("wss://a:x", False), ("wss://u@a", False), ("wss://u:p@a/", False), ("wss://a/#f", False),
-    ("wss://a#", False), ("wss://a b", False), ("wss://a/ b", False), ("wss://a\t", False), ("wss://a\n", False), ("wss://bücher.example", False),
-    ("wss://a\\@b", False), ("wss://[::1", False), ("wss://[1.2.3]", False), ("wss://[:::]", False), ("", False), (" wss://a", False),
+    ("wss://a", True), ("wss://a/", True), ("wss://a:1/x?y=z", True), ("wss://a:65535", True),
+                                       ("wss://192.168.1.2:8421/mesh/stream", True),
+    ("wss://[::1]:8421/x", True), ("wss://localhost", True), ("wss://a?x", True), ("WSS://A", True),
+                                       ("wss://xn--bcher-kva.example/", True),
+    ("ws://a", False), ("https://a", False), ("wss:a", False), ("wss://", False), ("wss:///x", False), ("wss://:1", False),
+                                       ("wss://a:0", False),
+    ("wss://a:65536", False), ("wss://a:", False), ("wss://a:x", False), ("wss://u@a", False), ("wss://u:p@a/", False),
+                                       ("wss://a/#f", False),
+    ("wss://a#", False), ("wss://a b", False), ("wss://a/ b", False), ("wss://a\t", False), ("wss://a\n", False),
+                                       ("wss://bücher.example", False),
+    ("wss://a\\@b", False), ("wss://[::1", False), ("wss://[1.2.3]", False), ("wss://[:::]", False), ("", False),
+                                       (" wss://a", False),
 ])
 def test_an_endpoint_is_a_plain_wss_url(url, fine):
     assert shape.is_endpoint_url(url) is fine
@@ -88,7 +101,8 @@ def test_an_endpoint_is_a_plain_wss_url(url, fine):
     ({"endpoints": {}}, [("/endpoints", "type")]),
     ({"endpoints": [[]]}, [("/endpoints/0", "type")]),
     ({"endpoints": [{"endpoint/url": 5, "endpoint/transport": "wss", "endpoint/role": "peer", "endpoint/priority": True}]},
-     [("/endpoints/0/endpoint~1url", "type"), ("/endpoints/0/endpoint~1role", "enum"), ("/endpoints/0/endpoint~1priority", "integer-range")]),
+     [("/endpoints/0/endpoint~1url", "type"), ("/endpoints/0/endpoint~1role", "enum"),
+      ("/endpoints/0/endpoint~1priority", "integer-range")]),
     ({"transports/supported": ["wss", "wss"]}, [("/transports~1supported", "unique-items")]),
     ({"transports/supported": [["wss"]]}, [("/transports~1supported/0", "enum")]),
     ({"succession": {}}, [("/succession/successor~1node-id", "required")]),
@@ -115,7 +129,8 @@ def test_unknown_members_are_kept_and_signed(members):
     assert json.loads(read.text) == signed
     name = next(iter(members))
     with pytest.raises(Refusal, match="invalid-signature"):
-        artifact.verify(artifact.of({**signed, name: {"successor/node-id": A.node_id}} if name in ("succession", "policy_annotations")
+        artifact.verify(artifact.of({**signed, name: {"successor/node-id": A.node_id}}
+                                    if name in ("succession", "policy_annotations")
                                     else {**signed, name: "other"}, SHAPE))
 
 
@@ -158,7 +173,8 @@ def test_no_bytes_make_the_reader_fail_otherwise():
             match chance.randrange(4):
                 case 0: data[at] = chance.randrange(256)
                 case 1: del data[at:at + chance.randint(1, 40)]
-                case 2: data[at:at] = chance.choice([b"[", b"{", b"9" * 400, b"1e999", b"\\ud800", b"true", b"null", b'"', b"\xff", b"-"])
+                case 2: data[at:at] = chance.choice([b"[", b"{", b"9" * 400, b"1e999", b"\\ud800", b"true", b"null", b'"',
+                                                     b"\xff", b"-"])
                 case _: data[at:at] = data[max(0, at - 30):at]
         try:
             artifact.verify(artifact.read(bytes(data), SHAPE))

@@ -105,8 +105,8 @@ def test_the_source_bucket_comes_before_everything_but_the_path(make):
         assert status_of(raw(node, head(A.path, "Content-Type: text/plain", "Content-Length: 5"))) == 415
     answer = node.request("PUT", A.path, raw=b"x", headers={"Content-Type": "text/plain"})
     assert (answer.status, answer.headers["retry-after"]) == (429, "2")
-    assert answer.json == {"status": "rate-limited", "reason": "source-rate-limit", "node/id": A.node_id, "retry-after-seconds": 2,
-                           "error/code": "E_TRANSPORT_REJECTED", "error/class": "transport/rejected"}
+    assert answer.json == {"status": "rate-limited", "reason": "source-rate-limit", "node/id": A.node_id,
+                           "retry-after-seconds": 2, "error/code": "E_TRANSPORT_REJECTED", "error/class": "transport/rejected"}
     node.clock.advance(2)
     assert put(node, A, 1).status == 201
 
@@ -264,7 +264,8 @@ def test_a_stream_carries_past_and_present(node):
 
 
 def test_eight_writers_and_four_readers_lose_and_repeat_nothing(make):
-    node = make(clock=Clock(), directory_publisher_writes_burst=0, directory_source_writes_burst=0, directory_source_reads_burst=0)
+    node = make(clock=Clock(), directory_publisher_writes_burst=0, directory_source_writes_burst=0,
+                directory_source_reads_burst=0)
     nodes, sequences = [Signer(number) for number in range(4)], 60
     offers = [(signer, sequence, signer.raw(sequence, node.clock.time())) for signer in nodes for sequence in range(sequences)]
     answers, done, faults, lock = [], threading.Event(), [], threading.Lock()
@@ -303,7 +304,8 @@ def test_eight_writers_and_four_readers_lose_and_repeat_nothing(make):
         connection.close()
 
     writers = [threading.Thread(target=write, args=(seed,)) for seed in range(8)]
-    readers = [threading.Thread(target=read, args=arguments) for arguments in ((3, ""), (1, ""), (100, "&wait=0.2"), (2, "&wait=0.2"))]
+    readers = [threading.Thread(target=read, args=arguments) for arguments in ((3, ""), (1, ""), (100, "&wait=0.2"),
+                                                                               (2, "&wait=0.2"))]
     for thread in writers + readers:
         thread.start()
     for thread in writers:
@@ -323,7 +325,8 @@ def test_eight_writers_and_four_readers_lose_and_repeat_nothing(make):
 
 def test_of_twelve_identical_puts_at_once_one_is_created(node):
     body, box = A.raw(1, NOON), []
-    threads = [threading.Thread(target=lambda: box.append(node.request("PUT", A.path, raw=body, headers=JSON))) for _ in range(12)]
+    threads = [threading.Thread(target=lambda: box.append(node.request("PUT", A.path, raw=body, headers=JSON)))
+               for _ in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -365,16 +368,18 @@ def test_a_restored_database_starts_a_new_epoch(make, tmp_path):
     node.stop()
     node = make()
     page = node.get(f"/adv?since={fresh}")
-    assert "adv-cursor" not in page.headers and [item["node/id"] for item in page.json["items"]] == [C.node_id], "the new epoch lasts"
+    assert "adv-cursor" not in page.headers and [item["node/id"]
+                                                 for item in page.json["items"]] == [C.node_id], "the new epoch lasts"
 
 
 CHILD = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[1])
-from ocp_node.base.clock import Clock, SetClock
+from ocp_node.base.clock import SetClock
 from tests.support.adverts import NOON
 from tests.support.node import TrialNode
-node = TrialNode(pathlib.Path(sys.argv[2]), clock=SetClock(NOON), directory_publisher_writes_burst=0, directory_source_writes_burst=0)
+off = {"directory_publisher_writes_burst": 0, "directory_source_writes_burst": 0, "directory_source_reads_burst": 0}
+node = TrialNode(pathlib.Path(sys.argv[2]), clock=SetClock(NOON), **off)
 print(node.port, flush=True)
 node.thread.join()
 """
@@ -389,7 +394,7 @@ def test_what_was_answered_survives_a_kill_and_positions_never_repeat(tmp_path, 
         port = int(child.stdout.readline())
         stop = threading.Event()
 
-        def write(number, base=round_number * 10_000):
+        def write(number, base=round_number * 10_000, port=port, stop=stop):
             signer, sequence = Signer(number), base
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
             try:
@@ -403,7 +408,7 @@ def test_what_was_answered_survives_a_kill_and_positions_never_repeat(tmp_path, 
             except (OSError, http.client.HTTPException):
                 pass
 
-        def read():
+        def read(port=port, stop=stop):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
             try:
                 while not stop.is_set():
@@ -434,7 +439,8 @@ def test_a_full_disk_is_an_unavailable_directory_with_nothing_changed(node):
     put(node, A, 1)
 
     def spoil(connection):
-        connection.execute("CREATE TRIGGER adv_full BEFORE INSERT ON adv_highwater BEGIN SELECT RAISE(ROLLBACK, 'disk full'); END")
+        connection.execute("CREATE TRIGGER adv_full BEFORE INSERT ON adv_highwater BEGIN SELECT RAISE(ROLLBACK, 'disk full'); "
+                           "END")
 
     node.core.writer.run(spoil)
     answer = put(node, B, 1)
@@ -465,6 +471,7 @@ def test_every_event_of_the_protocol_is_traced_without_addresses_or_bodies(make)
     node.get(A.path)
     traced = [(event, members) for level, event, members in heard.lines if event.startswith("advertisement/")]
     assert [event for event, _ in traced] == ["advertisement/published", "advertisement/rejected", "advertisement/fetched"]
-    assert traced[1][1]["detail"] == {"code": "E_ADV_STALE_SEQ", "class": "advertisement/stale-sequence", "reason": "stale-sequence"}
+    assert traced[1][1]["detail"] == {"code": "E_ADV_STALE_SEQ", "class": "advertisement/stale-sequence",
+                                      "reason": "stale-sequence"}
     assert all(members["peer"] == A.node_id and members["node/self"] == node.core.identity.did for _, members in traced)
     assert not re.search(r"127\.0\.0\.1|wss:", repr(traced))

@@ -35,7 +35,8 @@ class Shelf:
         self.admission = Admission(Policy(settings.of(folder)), self.clock, silent(), lambda stored: None)
 
     def put(self, signer, sequence, **more):
-        self.store.writer.run(self.admission.change(self.admission.verified(signer.raw(sequence, self.clock.seconds, **more), signer.node_id), ""))
+        self.store.writer.run(self.admission.change(self.admission.verified(signer.raw(sequence, self.clock.seconds, **more),
+                                                                            signer.node_id), ""))
 
     def dump(self):
         lines = []
@@ -169,7 +170,7 @@ def test_the_command_line_dumps_verifies_and_loads(tmp_path, command):
     assert code == 0 and json.loads(out)["counts"]["advertisement"] == 1
     code, out, _ = command("status", "--json", "--port", "9", data="other")
     assert code == 0 and json.loads(out)["live"] == 1 and json.loads(out)["running"] is False
-    code, _, err = command("status", data="nowhere", )
+    code, _, err = command("status", "--port", "9", data="nowhere")
     assert code == 1 and "no database" in err
     (tmp_path / "bad.jsonl").write_text((tmp_path / "nodes.jsonl").read_text().replace("node.example", "evil.example"))
     code, _, err = command("verify", str(tmp_path / "bad.jsonl"))
@@ -183,7 +184,8 @@ def test_a_dump_is_published_at_another_directory_as_fast_as_it_wants(tmp_path, 
     for number in range(6):
         one.put(Signer(number), 1)
     (tmp_path / "nodes.jsonl").write_bytes(b"".join(one.dump()))
-    with TrialNode(tmp_path / "node", clock=Clock(), directory_source_writes_burst=4, directory_source_writes_per_second=10) as node:
+    with TrialNode(tmp_path / "node", clock=Clock(), directory_source_writes_burst=4,
+                   directory_source_writes_per_second=10) as node:
         code, out, _ = command("import", str(tmp_path / "nodes.jsonl"), "--to", node.url, "--json")
         assert code == 0 and json.loads(out)["counts"] == {"advertisement": 6, "highwater left out": 6}
         code, out, _ = command("import", str(tmp_path / "nodes.jsonl"), "--to", "http://127.0.0.1:9")
@@ -192,7 +194,8 @@ def test_a_dump_is_published_at_another_directory_as_fast_as_it_wants(tmp_path, 
 
 def test_limits_are_for_everyone_and_the_rest_for_the_operator(tmp_path):
     from tests.support.node import FROM_LAN
-    with TrialNode(tmp_path / "node", clock=SetClock(NOON), trusted_proxies=["127.0.0.1"], directory_upstreams=["http://127.0.0.1:9"]) as node:
+    with TrialNode(tmp_path / "node", clock=SetClock(NOON), trusted_proxies=["127.0.0.1"],
+                   directory_upstreams=["http://127.0.0.1:9"]) as node:
         theirs, ours = node.get("/directory", FROM_LAN), node.get("/directory")
     assert theirs.json["limits"]["max-body-bytes"] == 65536 and theirs.json["node/id"] == node.core.identity.did
     assert set(ours.json) - set(theirs.json) == {"figures", "mirror", "publisher", "federation"}

@@ -63,7 +63,8 @@ class Board:
         self.feed.epoch = EPOCH
 
     def put(self, signer, sequence):
-        self.trial.writer.run(self.admission.change(self.admission.verified(signer.raw(sequence, self.clock.seconds), signer.node_id), ""))
+        self.trial.writer.run(self.admission.change(self.admission.verified(signer.raw(sequence, self.clock.seconds),
+                                                                            signer.node_id), ""))
         self.feed.stirred()
 
     def query(self, text=""):

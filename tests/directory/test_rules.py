@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from ocp_node.base.buckets import Buckets, source_key
 from ocp_node.base.clock import SetClock
 from ocp_node.base.errors import Refusal
 from ocp_node.directory import rules
 from ocp_node.directory.artifact import Advertisement
-from ocp_node.base.buckets import Buckets, source_key
 from ocp_node.directory.rules import ClockWatch, Known
 from tests.support.adverts import NOON, Signer
 
@@ -21,7 +21,8 @@ def submitted(sequence, **more):
 
 
 @pytest.mark.parametrize("sequence, other, how", [
-    (16, False, "older"), (17, False, "identical"), (17, True, "different"), (18, False, "newer"), (0, False, "older"), (2**63 - 1, False, "newer")])
+    (16, False, "older"), (17, False, "identical"), (17, True, "different"), (18, False, "newer"), (0, False, "older"),
+                                                  (2**63 - 1, False, "newer")])
 def test_the_number_alone_decides_what_is_newer(sequence, other, how):
     known = Known(17, submitted(17).digest, 0)
     offered = submitted(sequence, members={"x": 1}) if other else submitted(sequence)
@@ -43,22 +44,27 @@ def test_a_number_is_remembered_until_nothing_older_can_be_replayed(expires, sto
 
 
 @pytest.mark.parametrize("text, highest, wanted", [
-    ("", 5, 0), (f"cur:{EPOCH}-0000000000000000", 5, 0), (f"cur:{EPOCH}-0000000000000005", 5, 5), (f"cur:{EPOCH}-0000000000000006", 5, None),
+    ("", 5, 0), (f"cur:{EPOCH}-0000000000000000", 5, 0), (f"cur:{EPOCH}-0000000000000005", 5, 5),
+                                                   (f"cur:{EPOCH}-0000000000000006", 5, None),
     ("cur:ffffffffffffffff-0000000000000001", 5, None), ("cur:01JQNODECUR001", 5, None), (f"cur:{EPOCH}-5", 5, None),
-    (f"cur:{EPOCH.upper()}-0000000000000001", 5, None), ("cur:" + "a" * 128, 5, None), (f"cur:{EPOCH}-ffffffffffffffff", 5, None)])
+    (f"cur:{EPOCH.upper()}-0000000000000001", 5, None), ("cur:" + "a" * 128, 5, None),
+                                                   (f"cur:{EPOCH}-ffffffffffffffff", 5, None)])
 def test_a_cursor_goes_on_starts_anew_or_is_none(text, highest, wanted):
     assert rules.cursor_position(text, EPOCH, highest) == wanted
 
 
-@pytest.mark.parametrize("text", ["42", "abc", " ", "cur:", "cur: ", "cur:a b", "cur:" + "a" * 129, "cur:a\n", "CUR:a", "cur:é", "cur:a=", "xcur:a"])
+@pytest.mark.parametrize("text", ["42", "abc", " ", "cur:", "cur: ", "cur:a b", "cur:" + "a" * 129, "cur:a\n", "CUR:a", "cur:é",
+                                  "cur:a=", "xcur:a"])
 def test_what_is_no_cursor_is_refused(text):
     with pytest.raises(Refusal, match="invalid-cursor"):
         rules.cursor_position(text, EPOCH, 5)
 
 
 @pytest.mark.parametrize("query, since, limit, wait", [
-    ("", "", 0, 0), ("since=cur%3Aa&limit=7", "cur:a", 7, 0), ("limit=5000", "", 100, 0), ("limit=007", "", 7, 0), ("since=", "", 0, 0),
-    ("limit=" + "9" * 6000, "", 100, 0), ("x=1&x=2&&=&%41=b", "", 0, 0), ("wait=20", "", 0, 20), ("wait=1e9&x", None, 0, 0), ("wait=99999", "", 0, 300),
+    ("", "", 0, 0), ("since=cur%3Aa&limit=7", "cur:a", 7, 0), ("limit=5000", "", 100, 0), ("limit=007", "", 7, 0),
+                                                       ("since=", "", 0, 0),
+    ("limit=" + "9" * 6000, "", 100, 0), ("x=1&x=2&&=&%41=b", "", 0, 0), ("wait=20", "", 0, 20), ("wait=1e9&x", None, 0, 0),
+                                                       ("wait=99999", "", 0, 300),
     ("wait=0.5", "", 0, 0.5)])
 def test_a_query_is_read_exactly(query, since, limit, wait):
     if since is None:
@@ -70,16 +76,20 @@ def test_a_query_is_read_exactly(query, since, limit, wait):
 
 
 @pytest.mark.parametrize("query, reason", [
-    ("since=a&since=a", "invalid-cursor"), ("limit=1&limit=1", "invalid-limit"), ("limit=0", "invalid-limit"), ("limit=000", "invalid-limit"),
-    ("limit=-1", "invalid-limit"), ("limit=+1", "invalid-limit"), ("limit=1.0", "invalid-limit"), ("limit=", "invalid-limit"), ("limit", "invalid-limit"),
-    ("limit=%31%", "invalid-query"), ("limit=١", "invalid-limit"), ("since=%ff", "invalid-query"), ("x=%zz", "invalid-query"), ("wait=-1", "invalid-query"),
+    ("since=a&since=a", "invalid-cursor"), ("limit=1&limit=1", "invalid-limit"), ("limit=0", "invalid-limit"),
+                                           ("limit=000", "invalid-limit"),
+    ("limit=-1", "invalid-limit"), ("limit=+1", "invalid-limit"), ("limit=1.0", "invalid-limit"), ("limit=", "invalid-limit"),
+                                           ("limit", "invalid-limit"),
+    ("limit=%31%", "invalid-query"), ("limit=١", "invalid-limit"), ("since=%ff", "invalid-query"), ("x=%zz", "invalid-query"),
+                                           ("wait=-1", "invalid-query"),
     ("wait=1&wait=2", "invalid-query")])
 def test_a_query_is_never_guessed_at(query, reason):
     with pytest.raises(Refusal, match=reason):
         rules.feed_query(query, 100)
 
 
-@pytest.mark.parametrize("header, has", [("", False), ('"a"', True), ('W/"a"', True), ('"b", "a"', True), ("*", True), ('"b"', False), ("a", False)])
+@pytest.mark.parametrize("header, has", [("", False), ('"a"', True), ('W/"a"', True), ('"b", "a"', True), ("*", True),
+                                         ('"b"', False), ("a", False)])
 def test_a_reader_names_what_it_has(header, has):
     assert rules.has(header, '"a"') is has
 
@@ -133,7 +143,8 @@ def test_buckets_stay_bounded_and_forget_the_fullest():
 
 
 @pytest.mark.parametrize("address, key", [
-    ("192.0.2.1", "192.0.2.1"), ("2001:db8:1:2::1", "20010db800010002"), ("2001:db8:1:2:ffff::9", "20010db800010002"), ("::ffff:192.0.2.1", "192.0.2.1"),
+    ("192.0.2.1", "192.0.2.1"), ("2001:db8:1:2::1", "20010db800010002"), ("2001:db8:1:2:ffff::9", "20010db800010002"),
+                                          ("::ffff:192.0.2.1", "192.0.2.1"),
     ("fe80::1%eth0", "fe80000000000000"), ("not an address:", "not an address:")])
 def test_a_source_is_an_address_or_a_64(address, key):
     assert source_key(address) == key

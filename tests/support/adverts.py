@@ -28,7 +28,8 @@ class Signer:
         value = node_did.signature_text(keys.sign(self.seed, node_did.signing_input(domain, artifact)))
         return {**artifact, "signature": {"alg": "ed25519", "value": value}}
 
-    def sign_json(self, artifact: dict[str, Any], unsigned: tuple[str, ...] = ("signature", "issuer_delegation"), domain: str = "") -> dict[str, Any]:
+    def sign_json(self, artifact: dict[str, Any], unsigned: tuple[str, ...] = ("signature", "issuer_delegation"),
+                  domain: str = "") -> dict[str, Any]:
         """The artifact with a signature over its canonical JSON."""
         value = node_did.signature_text(keys.sign(self.seed, node_did.json_signing_input(domain, artifact, unsigned)))
         return {**artifact, "signature": {"alg": "ed25519", "value": value}}
@@ -36,8 +37,10 @@ class Signer:
     def advertisement(self, sequence: int, at: float = NOON, lifetime: float = 600.0, **more: Any) -> dict[str, Any]:
         """A signed advertisement of the instant `at`; further members by keyword (`_` for `/` is not translated: pass a dict)."""
         members = {"schema/v": 1, "advertisement/id": f"adv:{sequence}", "node/id": self.node_id, "sequence/no": sequence,
-                   "advertised-at": instant_text(at), "expires-at": instant_text(at + lifetime), "key/alg": "ed25519", "key/public": self.key_text,
-                   "endpoints": [{"endpoint/url": "wss://node.example/peer", "endpoint/transport": "wss", "endpoint/role": "listener",
+                   "advertised-at": instant_text(at), "expires-at": instant_text(at + lifetime), "key/alg": "ed25519",
+                   "key/public": self.key_text,
+                   "endpoints": [{"endpoint/url": "wss://node.example/peer", "endpoint/transport": "wss",
+                                  "endpoint/role": "listener",
                                   "endpoint/priority": 0}], "transports/supported": ["wss"], **more.pop("members", {}), **more}
         return self.sign(node_did.ADVERTISEMENT, members)
 

@@ -116,6 +116,6 @@ def feed(room: Attestation, call: Call) -> Reply:
         query = directory_rules.feed_query(call.target.partition("?")[2], directory.policy.page_items)
         page, reset = directory.feed.page(query)
     except Refusal as refusal:
-        raise directory.refused(refusal)
+        raise directory.refused(refusal) from None
     body = json.loads(page.body(directory.feed.epoch, directory.feed.limit(query)))
     return room.reply(call, "adv-list", body, page.highest, (("Adv-Cursor", "reset"),) if reset else ())

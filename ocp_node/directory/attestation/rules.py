@@ -16,14 +16,14 @@ FILTER_LENGTH_MAX = 2048
 PATH_LENGTH_MAX = 1024
 
 
-def unsigned(directory_id: str, mode: str, path: str, query_filter: Mapping[str, str], body: Mapping[str, Any], high_water: int | None,
-             now: float) -> dict[str, Any]:
+def unsigned(directory_id: str, mode: str, path: str, query_filter: Mapping[str, str], body: Mapping[str, Any],
+             high_water: int | None, now: float) -> dict[str, Any]:
     """The attestation of `body`, but for its signature.  `Malformed` for a body that has no canonical JSON."""
     digest = canonical.sha256_text(canonical.jcs(body, nfc=True))
     return {"schema": SCHEMA, "attestation/id": f"attestation:seed-directory-query:{digest.removeprefix('sha256:')}",
-            "directory/node-id": directory_id, "query/mode": mode, "query/path": path, "query/filter": dict(query_filter), "result/digest": digest,
-            "result/digest-alg": "jcs-nfc-sha256-base64url", "projection/high-water-tx-id": high_water, "issued/at": instant_text(now),
-            "expires/at": instant_text(now + LIFE_SECONDS), "signer/id": directory_id}
+            "directory/node-id": directory_id, "query/mode": mode, "query/path": path, "query/filter": dict(query_filter),
+            "result/digest": digest, "result/digest-alg": "jcs-nfc-sha256-base64url", "projection/high-water-tx-id": high_water,
+            "issued/at": instant_text(now), "expires/at": instant_text(now + LIFE_SECONDS), "signer/id": directory_id}
 
 
 def attestable(path: str, query_filter: Mapping[str, str]) -> bool:

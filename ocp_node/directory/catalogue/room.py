@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from ...base.buckets import source_key
 from ...base.clock import instant_text
 from ...base.errors import Refusal
 from ...contract.route import Call, Reply, Write
@@ -15,7 +16,6 @@ from .. import rules as directory_rules
 from .. import shape as shapes
 from .. import table as directory_table
 from ..admission import limited
-from ...base.buckets import source_key
 from ..dialect import ANYONE
 from ..shape import MICROSECONDS, is_node_id
 from . import rules, table
@@ -65,7 +65,7 @@ def register(room: Catalogue, call: Call) -> Write:
     try:
         submitted, endorsement = _submitted(room, call, node_id, capability_id)
     except Refusal as refusal:
-        raise directory.refused(refusal, node_id)
+        raise directory.refused(refusal, node_id) from None
     source = source_key(call.caller.address)
 
     def change(connection: WriteConnection) -> tuple[str, int]:
@@ -75,7 +75,7 @@ def register(room: Catalogue, call: Call) -> Write:
                 room.endorsements.store(connection, endorsement)
             return how, stored_us
         except Refusal as refusal:
-            raise directory.refused(refusal, node_id)
+            raise directory.refused(refusal, node_id) from None
 
     return Write(change, lambda stored: _registered(submitted, *stored))
 
@@ -101,8 +101,8 @@ def _submitted(room: Catalogue, call: Call, node_id: str, capability_id: str) ->
     if endorsement is not None:
         room.endorsements.check(endorsement, node_id, capability_id)
     digest = base64url.encode(hashlib.sha256(canonical.jcs([passport, advertised])).digest())
-    return Submitted(node_id, capability_id, wire_name, body["sequence/no"], passport, digest, shapes.instant_us(advertised["published-at"]),
-                     passports.holds_until_us(passport)), endorsement
+    return Submitted(node_id, capability_id, wire_name, body["sequence/no"], passport, digest,
+                     shapes.instant_us(advertised["published-at"]), passports.holds_until_us(passport)), endorsement
 
 
 def _store(room: Catalogue, connection: WriteConnection, submitted: Submitted, source: str) -> tuple[str, int]:
@@ -130,8 +130,8 @@ def _store(room: Catalogue, connection: WriteConnection, submitted: Submitted, s
 
 def _registered(submitted: Submitted, how: str, stored_us: int) -> Reply:
     body = {"status": "registered", "node_id": submitted.node_id, "capability_id": submitted.capability_id,
-            "passport_id": submitted.passport["passport_id"], "sequence/no": submitted.sequence_no, "published_at": instant_text(stored_us // MICROSECONDS),
-            "expires_at": submitted.passport.get("expires_at")}
+            "passport_id": submitted.passport["passport_id"], "sequence/no": submitted.sequence_no,
+            "published_at": instant_text(stored_us // MICROSECONDS), "expires_at": submitted.passport.get("expires_at")}
     return Reply(body, 201 if how == "create" else 200)
 
 
@@ -163,12 +163,13 @@ def query(room: Catalogue, call: Call) -> Reply:
             start = directory_rules.cursor_position(wanted.since, room.epoch, highest)
             items, last = _page(room, connection, wanted, start or 0, highest, now_us)
     except Refusal as refusal:
-        raise room.directory.refused(refusal)
+        raise room.directory.refused(refusal) from None
     body = {"items": items, "next": directory_rules.cursor_text(room.epoch, last), "max-items": wanted.limit}
     return room.attestation.reply(call, "cap-query", body, highest, (("Adv-Cursor", "reset"),) if start is None else ())
 
 
-def _page(room: Catalogue, connection: Any, wanted: rules.Query, after: int, highest: int, now_us: int) -> tuple[list[dict[str, Any]], int]:
+def _page(room: Catalogue, connection: Any, wanted: rules.Query, after: int, highest: int,
+          now_us: int) -> tuple[list[dict[str, Any]], int]:
     """Offers and the position behind them.  A page that is full, or has looked at many rows, ends at the last one."""
     items: list[dict[str, Any]] = []
     looked, last = 0, after
@@ -199,8 +200,10 @@ def _offer(room: Catalogue, connection: Any, wanted: rules.Query, row: Shown, no
 def _capability(room: Catalogue, row: Shown, now_us: int) -> dict[str, Any]:
     passport = json.loads(row.passport_json)
     endorsement = room.endorsements.shown(row, now_us)
-    return {"capability_id": row.capability_id, "passport": passport, "official": endorsement is not None, "endorsement": endorsement,
-            "sequence/no": row.sequence_no, "published_at": instant_text(row.stored_us // MICROSECONDS), "expires_at": passport.get("expires_at")}
+    return {"capability_id": row.capability_id, "passport": passport, "official": endorsement is not None,
+            "endorsement": endorsement,
+            "sequence/no": row.sequence_no, "published_at": instant_text(row.stored_us // MICROSECONDS),
+            "expires_at": passport.get("expires_at")}
 
 
 def _endpoints(connection: Any, node_id: str, now_us: int) -> list[Any]:

@@ -61,7 +61,8 @@ def judge(submitted: Submitted, known: Registered | None) -> str:
         return "same"
     if submitted.sequence_no <= known.sequence_no or submitted.advertised_us < known.advertised_us:
         raise Refusal("stale-sequence", detail={"node_id": submitted.node_id, "capability_id": submitted.capability_id,
-                                                "current/sequence-no": known.sequence_no, "submitted/sequence-no": submitted.sequence_no})
+                                                "current/sequence-no": known.sequence_no,
+                                                "submitted/sequence-no": submitted.sequence_no})
     return "replace"
 
 
@@ -93,15 +94,18 @@ def query(text: str) -> Query:
         raise Refusal("invalid-limit")
     both = _switch(one, "include_sovereign", None)
     return Query(
-        capability=one.get("capability", ""), since=one.get("since", ""), limit=min(int(limit.lstrip("0")[:9]), ITEMS_MAX), anchor=one.get("anchor", ""),
+        capability=one.get("capability", ""), since=one.get("since", ""), limit=min(int(limit.lstrip("0")[:9]), ITEMS_MAX),
+                 anchor=one.get("anchor", ""),
         formal=bool(_switch(one, "include_formal", True)),
         sovereign_formal=bool(_switch(one, "include_sovereign_formal", True if both is None else both)),
-        sovereign_informal=bool(_switch(one, "include_sovereign_informal", False if both is None else both)), official=_switch(one, "official", None),
+        sovereign_informal=bool(_switch(one, "include_sovereign_informal", False if both is None else both)),
+                 official=_switch(one, "official", None),
         node_id=one.get("node_id", ""), issuer=one.get("issuer", ""), endorsement=one.get("endorsement", ""),
         passport_profile=one.get("passport_profile", ""))
 
 
-_KNOWN = frozenset({"capability", "since", "limit", "anchor", "include_formal", "include_sovereign_formal", "include_sovereign_informal",
+_KNOWN = frozenset({"capability", "since", "limit", "anchor", "include_formal", "include_sovereign_formal",
+                    "include_sovereign_informal",
                     "include_sovereign", "official", "node_id", "issuer", "endorsement", "passport_profile", "attest"})
 
 

@@ -12,8 +12,8 @@ from .rules import Query, Registered, Submitted
 
 KEPT_US = 72 * 3600 * 1_000_000      # of a passport that has ended
 SWEPT_PER_CALL_MAX = 500
-_SHOWN = ("r.position, r.node_id, r.capability_id, r.anchor, r.informal, r.sequence_no, r.issuer, r.stored_us, r.expires_us, r.passport_json, "
-          "e.endorsement_id, e.federation_id, e.endorser, e.expires_us, e.artifact_json")
+_SHOWN = ("r.position, r.node_id, r.capability_id, r.anchor, r.informal, r.sequence_no, r.issuer, r.stored_us, r.expires_us, "
+          "r.passport_json, e.endorsement_id, e.federation_id, e.endorser, e.expires_us, e.artifact_json")
 _JOINED = ("FROM cap_registration r LEFT JOIN cap_endorsement e ON e.node_id = r.node_id AND e.capability_id = r.capability_id")
 
 
@@ -54,18 +54,21 @@ def known(connection: sqlite3.Connection, node_id: str, capability_id: str) -> R
 
 def active(connection: sqlite3.Connection, node_id: str, now_us: int) -> int:
     """How many capabilities the node has registered that count now."""
-    return int(connection.execute("SELECT count(*) FROM cap_registration WHERE node_id = ? AND expires_us > ?", (node_id, now_us)).fetchone()[0])
+    return int(connection.execute("SELECT count(*) FROM cap_registration WHERE node_id = ? AND expires_us > ?",
+                                  (node_id, now_us)).fetchone()[0])
 
 
 def put(connection: sqlite3.Connection, kept: Submitted, stored_us: int) -> None:
     """The registration is the one that counts, at a new position; its passport can be revoked from now on."""
-    replaced = connection.execute("DELETE FROM cap_registration WHERE node_id = ? AND capability_id = ?", (kept.node_id, kept.capability_id)).rowcount
+    replaced = connection.execute("DELETE FROM cap_registration WHERE node_id = ? AND capability_id = ?",
+                                  (kept.node_id, kept.capability_id)).rowcount
     connection.execute("UPDATE cap_state SET position = position + 1, registrations = registrations + ?", (1 - replaced,))
     issuer, passport_id = kept.passport["issuer/participant_id"], kept.passport["passport_id"]
     connection.execute(
         "INSERT INTO cap_registration VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (position(connection), kept.node_id, kept.capability_id, kept.wire_name, passports.anchor(kept.capability_id),
-         int(passports.informal(kept.capability_id)), kept.sequence_no, passport_id, issuer, passports.delegation_id(kept.passport), kept.content_digest,
+         int(passports.informal(kept.capability_id)), kept.sequence_no, passport_id, issuer,
+         passports.delegation_id(kept.passport), kept.content_digest,
          kept.advertised_us, stored_us, kept.expires_us, jsontext.compact(kept.passport).decode()))
     connection.execute("INSERT OR IGNORE INTO cap_passport VALUES (?, ?, ?, ?, ?)",
                        (passport_id, kept.node_id, kept.capability_id, issuer, kept.expires_us))
@@ -74,11 +77,12 @@ def put(connection: sqlite3.Connection, kept: Submitted, stored_us: int) -> None
 def of_node(connection: sqlite3.Connection, node_id: str, now_us: int, limit: int) -> list[Shown]:
     """What the node offers now."""
     return [Shown(*row) for row in connection.execute(
-        f"SELECT {_SHOWN} {_JOINED} WHERE r.node_id = ? AND r.expires_us > ? ORDER BY r.capability_id LIMIT ?", (node_id, now_us, limit))]
+        f"SELECT {_SHOWN} {_JOINED} WHERE r.node_id = ? AND r.expires_us > ? ORDER BY r.capability_id LIMIT ?",
+                                                      (node_id, now_us, limit))]
 
 
 def offers(connection: sqlite3.Connection, wanted: Query, after: int, now_us: int, rows_max: int) -> Iterator[Shown]:
-    """Offers after a position, in order, that fit what the query names exactly; the rest of the query is looked at by the caller."""
+    """Offers after a position, in order, that fit what the query names exactly; the caller looks at the rest of the query."""
     where, values = ["r.position > ?", "r.expires_us > ?"], [after, now_us]
     where_texts: list[str] = []
     for column, text in (("r.anchor", wanted.anchor), ("r.node_id", wanted.node_id), ("r.issuer", wanted.issuer)):
@@ -98,6 +102,7 @@ def sweep(connection: sqlite3.Connection, now_us: int) -> int:
                                        "WHERE expires_us <= ? LIMIT ?)", (now_us - KEPT_US, SWEPT_PER_CALL_MAX)).rowcount
     if registrations:
         connection.execute("UPDATE cap_state SET registrations = registrations - ?", (registrations,))
-    held = connection.execute("DELETE FROM cap_passport WHERE (passport_id, node_id, capability_id, issuer) IN (SELECT passport_id, node_id, "
-                              "capability_id, issuer FROM cap_passport WHERE expires_us <= ? LIMIT ?)", (now_us - KEPT_US, SWEPT_PER_CALL_MAX)).rowcount
+    held = connection.execute("DELETE FROM cap_passport WHERE (passport_id, node_id, capability_id, issuer) IN (SELECT "
+                              "passport_id, node_id, capability_id, issuer FROM cap_passport WHERE expires_us <= ? LIMIT ?)",
+                              (now_us - KEPT_US, SWEPT_PER_CALL_MAX)).rowcount
     return registrations + held

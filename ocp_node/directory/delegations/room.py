@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ...base import jsontext
+from ...base.buckets import source_key
 from ...base.errors import Refusal
 from ...contract.route import Call, Reply, Write
 from .. import rules as directory_rules
 from .. import shape as shapes
 from ..admission import limited
-from ...base.buckets import source_key
 from ..dialect import ANYONE
 from ..shape import instant_us
 from . import rules, table
@@ -57,14 +57,14 @@ def publish(room: Delegations, call: Call) -> Write:
         delegation = rules.read(shapes.parse(call.raw), room.directory.policy.shape)
         rules.check(delegation, call.path["delegation_id"], room.now_us(), room.revocations.trusted)
     except Refusal as refusal:
-        raise room.directory.refused(refusal)
+        raise room.directory.refused(refusal) from None
     source = source_key(call.caller.address)
 
     def change(connection: WriteConnection) -> bool:
         try:
             return _store(room, connection, delegation, source)
         except Refusal as refusal:
-            raise room.directory.refused(refusal)
+            raise room.directory.refused(refusal) from None
 
     return Write(change, lambda created: Reply({"status": "stored", "delegation_id": delegation["delegation_id"],
                                                 "expires_at": delegation["expires_at"]}, 201 if created else 200))
@@ -87,7 +87,8 @@ def _store(room: Delegations, connection: WriteConnection, delegation: dict[str,
     room.directory.admission.charge(issuer, source, not held)
     table.put(connection, delegation_id, delegation["proxy_key"], issuer, instant_us(delegation["expires_at"]), room.now_us(),
               jsontext.compact(delegation).decode())
-    connection.event("key/delegated", surface="directory", subject=delegation_id, payload={"issuer": issuer, "proxy_key": delegation["proxy_key"]})
+    connection.event("key/delegated", surface="directory", subject=delegation_id,
+                     payload={"issuer": issuer, "proxy_key": delegation["proxy_key"]})
     return True
 
 
@@ -96,7 +97,8 @@ def fetch(room: Delegations, call: Call) -> Reply:
     with room.reader.snapshot() as connection:
         text = table.holding(connection, call.path["delegation_id"], room.now_us())
     if text is None:
-        return Reply({"status": "not-found", "delegation_id": call.path["delegation_id"][:256]}, 404, (("Cache-Control", "no-store"), *ANYONE))
+        return Reply({"status": "not-found", "delegation_id": call.path["delegation_id"][:256]}, 404,
+                     (("Cache-Control", "no-store"), *ANYONE))
     return Reply(text, 200, (("Cache-Control", "no-cache"), *ANYONE), "application/json")
 
 
@@ -111,7 +113,7 @@ def find(room: Delegations, call: Call) -> Reply:
         if bool(proxy) == bool(participant) or not (rules.wanted_key(proxy) if proxy else rules.wanted_participant(participant)):
             raise Refusal("invalid-query")
     except Refusal as refusal:
-        raise room.directory.refused(refusal)
+        raise room.directory.refused(refusal) from None
     with room.reader.snapshot() as connection:
         texts = (table.by_proxy(connection, proxy, room.now_us(), ROWS_MAX) if proxy
                  else table.by_issuer(connection, participant, room.now_us(), ROWS_MAX))

@@ -16,8 +16,10 @@ ITEMS_MAX = 100
 DELEGATION: Table = (
     ("schema", True, shapes.constant("key-delegation.v1")), ("delegation_id", True, shapes.matching(passports.DELEGATION_ID)),
     ("proxy_key", True, passports.bare_key), ("grants", True, passports.granted_words), ("max_chain_depth", True, shapes.count()),
-    ("parent_delegation_id", False, shapes.matching(passports.DELEGATION_ID)), ("issued_at", True, shapes.instant), ("expires_at", True, shapes.instant),
-    ("issuer/participant_id", True, passports.participant), ("issuer/node_id", True, passports.node), ("signature", True, shapes.signature),
+    ("parent_delegation_id", False, shapes.matching(passports.DELEGATION_ID)), ("issued_at", True, shapes.instant),
+                     ("expires_at", True, shapes.instant),
+    ("issuer/participant_id", True, passports.participant), ("issuer/node_id", True, passports.node),
+                     ("signature", True, shapes.signature),
     ("co_signatures", False, lambda value, shape: shapes.list_of(value, shape, 16, shapes.signature)))
 
 

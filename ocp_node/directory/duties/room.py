@@ -1,4 +1,4 @@
-"""Built at start: wakes the rooms that have something to do by themselves.  A node that reads and publishes nowhere loads none."""
+"""Built at start: wakes the rooms that have something to do by themselves.  A node that reads and publishes nowhere has none."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ def build(core: Core, rooms: Rooms) -> Duties:
         rooms["directory.mirror"]
     if settings.directory_publish_to:
         rooms["directory.publisher"]
-    if settings.directory_lan != "off" and (settings.directory_lan == "on" or not is_loopback(core.bound[0])):
+    if settings.directory_lan == "on" or settings.directory_lan == "auto" and not is_loopback(core.bound[0]):
         rooms["directory.lan"]
     return Duties()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...base import jsontext
+from ...base.buckets import source_key
 from ...base.clock import instant_text
 from ...base.errors import Malformed, Refusal
 from ...contract.route import Call, Reply, Write
@@ -18,7 +19,6 @@ from ...store import facts
 from .. import passports
 from .. import shape as shapes
 from ..admission import limited
-from ...base.buckets import source_key
 from ..shape import MICROSECONDS, instant_us, is_node_id
 from . import rules, table
 
@@ -50,7 +50,8 @@ class Endorsements:
         self._rooms = rooms
         self.root: rules.Root | None = None
         self.root_error = "no federation root is configured"
-        self._judged: dict[str, tuple[int, bool]] = {}      # endorsements as JSON text: when they were verified last, and how that ended
+        # endorsements as JSON text: when they were verified last, and how that ended
+        self._judged: dict[str, tuple[int, bool]] = {}
 
     @property
     def directory(self) -> Any:
@@ -161,8 +162,8 @@ class Endorsements:
     def figures(self) -> dict[str, Any]:
         """The root in force."""
         root = self.root
-        return {"federation-id": root.federation_id if root else None, "pack-version": root.version if root else None, "error": self.root_error,
-                "at": instant_text(self.now_us() // MICROSECONDS)}
+        return {"federation-id": root.federation_id if root else None, "pack-version": root.version if root else None,
+                "error": self.root_error, "at": instant_text(self.now_us() // MICROSECONDS)}
 
 
 def _why(fault: Exception) -> str:
@@ -184,7 +185,7 @@ def endorse(room: Endorsements, call: Call) -> Write:
             raise Refusal("invalid-capability-id")
         endorsement = room.check(shapes.parse(call.raw), node_id, capability_id)
     except Refusal as refusal:
-        raise directory.refused(refusal, node_id)
+        raise directory.refused(refusal, node_id) from None
     source = source_key(call.caller.address)
 
     def change(connection: WriteConnection) -> None:
@@ -193,8 +194,9 @@ def endorse(room: Endorsements, call: Call) -> Write:
             room.store(connection, endorsement)
             directory.admission.charge(node_id, source, False)
         except Refusal as refusal:
-            raise directory.refused(refusal, node_id)
+            raise directory.refused(refusal, node_id) from None
 
-    body = {"status": "endorsed", "node_id": node_id, "capability_id": capability_id, "endorsement_id": endorsement["endorsement_id"],
+    body = {"status": "endorsed", "node_id": node_id, "capability_id": capability_id,
+            "endorsement_id": endorsement["endorsement_id"],
             "federation_id": endorsement["federation_id"], "expires_at": endorsement["expires_at"]}
     return Write(change, lambda _: Reply(body, 200))

@@ -36,39 +36,53 @@ def _texts(checked: Any) -> Any:
     return lambda value, shape: shapes.list_of(value, shape, LISTED_MAX, checked, 0)
 
 
-SIGNER: Table = (("alg", True, shapes.one_of("ed25519")), ("key_public", True, shapes.key_form), ("value", True, shapes.matching(r"[A-Za-z0-9_-]+")))
+SIGNER: Table = (("alg", True, shapes.one_of("ed25519")), ("key_public", True, shapes.key_form),
+                 ("value", True, shapes.matching(r"[A-Za-z0-9_-]+")))
 ENDORSEMENT: Table = (
-    ("schema", True, shapes.constant(ENDORSEMENT_DOMAIN)), ("endorsement_id", True, _endorsement_id), ("federation_id", True, shapes.label),
+    ("schema", True, shapes.constant(ENDORSEMENT_DOMAIN)), ("endorsement_id", True, _endorsement_id),
+                      ("federation_id", True, shapes.label),
     ("node_id", True, passports.node), ("capability_id", True, passports.capability_id), ("endorser_subject_ref", True, _subject),
     ("issued_at", True, shapes.instant), ("expires_at", True, shapes.instant), ("policy_ref", False, shapes.text),
     ("revocation_ref", False, shapes.text), ("signatures", True, _signatures))
 REVOCATION: Table = (
-    ("schema", True, shapes.constant(REVOCATION_DOMAIN)), ("revocation_id", True, shapes.matching(r"federation-service-endorsement-revocation:[!-~]*")),
+    ("schema", True, shapes.constant(REVOCATION_DOMAIN)), ("revocation_id", True,
+                                                           shapes.matching(r"federation-service-endorsement-revocation:[!-~]*")),
     ("endorsement_id", True, _endorsement_id), ("federation_id", True, shapes.label), ("node_id", True, passports.node),
-    ("capability_id", True, passports.capability_id), ("revoker_subject_ref", True, _subject), ("revoked_at", True, shapes.instant),
+    ("capability_id", True, passports.capability_id), ("revoker_subject_ref", True, _subject),
+                     ("revoked_at", True, shapes.instant),
     ("reason", False, shapes.text), ("signatures", True, _signatures))
 _PEER: Table = (("node_id", True, shapes.node_id_form), ("endpoint_url", True, shapes.text),
-                ("tls_certificate_sha256", False, shapes.matching(r"sha256:[A-Za-z0-9_-]{43}")), ("tls_advisory_route_id", False, shapes.text))
+                ("tls_certificate_sha256", False, shapes.matching(r"sha256:[A-Za-z0-9_-]{43}")),
+                ("tls_advisory_route_id", False, shapes.text))
 _BOOTSTRAP: Table = (
-    ("node_id", True, shapes.node_id_form), ("endpoint", True, shapes.text), ("tls_certificate_sha256", False, shapes.matching(r"sha256:[A-Za-z0-9_-]{43}")),
+    ("node_id", True, shapes.node_id_form), ("endpoint", True, shapes.text),
+                     ("tls_certificate_sha256", False, shapes.matching(r"sha256:[A-Za-z0-9_-]{43}")),
     ("passport", False, shapes.text), ("trust_level", True, shapes.one_of("personal", "community", "federation-endorsed")),
-    ("weight", True, shapes.count(1)), ("passport_ref", False, shapes.matching(passports.PASSPORT_ID)), ("policy_ref", False, shapes.text),
+    ("weight", True, shapes.count(1)), ("passport_ref", False, shapes.matching(passports.PASSPORT_ID)),
+                     ("policy_ref", False, shapes.text),
     ("endorsement_refs", False, _texts(shapes.text)), ("reputation_ref", False, shapes.text),
-    ("enabled", True, lambda value, shape: shapes.FINE if type(value) is bool else shapes.wrong("type")), ("endorsement", False, _closed(ENDORSEMENT)))
+    ("enabled", True, lambda value, shape: shapes.FINE if type(value) is bool else shapes.wrong("type")),
+                     ("endorsement", False, _closed(ENDORSEMENT)))
 _RULE: Table = (
     ("purpose", True, shapes.one_of("federation-root")), ("mode", True, shapes.one_of("any-authorized", "threshold")),
     ("threshold/min_signers", False, shapes.count(1)), ("authorized/participant_ids", False, _texts(passports.participant)),
     ("authorized/key_publics", False, _texts(shapes.key_form)))
-_CUSTODY: Table = (("policy/ref", True, shapes.text), ("org/id", True, shapes.did(ORGANISATION)), ("rules", True, _list(_RULE, 1, 1)))
+_CUSTODY: Table = (("policy/ref", True, shapes.text), ("org/id", True, shapes.did(ORGANISATION)),
+                   ("rules", True, _list(_RULE, 1, 1)))
 _ATTESTATION_ROOT: Table = (
-    ("id", True, _subject), ("kind", True, shapes.one_of("participant", "org")), ("custody_mode", False, shapes.one_of("any-authorized", "threshold")),
+    ("id", True, _subject), ("kind", True, shapes.one_of("participant", "org")),
+                            ("custody_mode", False, shapes.one_of("any-authorized", "threshold")),
     ("custody_policy_ref", False, shapes.text), ("purposes", False, _texts(shapes.text)), ("valid_from", False, shapes.instant),
     ("valid_until", False, shapes.instant))
 ROOT: Table = (
-    ("schema", True, shapes.constant("federation-root.v1")), ("federation_id", True, shapes.label), ("pack_version", True, shapes.count()),
-    ("issued_at", False, shapes.instant), ("attestation_roots", True, _list(_ATTESTATION_ROOT, 1)), ("bootstrap_seed_peers", False, _list(_PEER)),
-    ("seed_directory_bootstrap", False, _list(_BOOTSTRAP)), ("federation_service_endorsement_revocations", False, _list(REVOCATION)),
-    ("custody_policies", False, _list(_CUSTODY)), ("policy_ref", False, shapes.text), ("endorsement_refs", False, _texts(shapes.text)),
+    ("schema", True, shapes.constant("federation-root.v1")), ("federation_id", True, shapes.label),
+               ("pack_version", True, shapes.count()),
+    ("issued_at", False, shapes.instant), ("attestation_roots", True, _list(_ATTESTATION_ROOT, 1)),
+               ("bootstrap_seed_peers", False, _list(_PEER)),
+    ("seed_directory_bootstrap", False, _list(_BOOTSTRAP)), ("federation_service_endorsement_revocations", False,
+                                                             _list(REVOCATION)),
+    ("custody_policies", False, _list(_CUSTODY)), ("policy_ref", False, shapes.text),
+               ("endorsement_refs", False, _texts(shapes.text)),
     ("signatures", True, _signatures))
 
 
@@ -79,7 +93,8 @@ class Root:
         self.document = document
         self.federation_id: str = document["federation_id"]
         self.version: int = document["pack_version"]
-        self.revoked = frozenset(revocation["endorsement_id"] for revocation in document.get("federation_service_endorsement_revocations", ()))
+        self.revoked = frozenset(revocation["endorsement_id"]
+                                 for revocation in document.get("federation_service_endorsement_revocations", ()))
         self._subjects = {root["id"]: root for root in document["attestation_roots"]}
         self._custody = {policy["policy/ref"]: policy for policy in document.get("custody_policies", ())}
 
@@ -88,7 +103,9 @@ class Root:
         entry = self._subjects.get(subject)
         if entry is None:
             raise Refusal("endorser-not-authorised")
-        if "valid_from" in entry and instant_us(entry["valid_from"]) > now_us or "valid_until" in entry and instant_us(entry["valid_until"]) <= now_us:
+        if "valid_from" in entry and instant_us(entry["valid_from"]) > now_us:
+            raise Refusal("endorser-not-authorised")
+        if "valid_until" in entry and instant_us(entry["valid_until"]) <= now_us:
             raise Refusal("endorser-not-authorised")
         return entry
 
@@ -101,7 +118,8 @@ class Root:
             raise Refusal("endorser-not-authorised")
         rule = policy["rules"][0]
         keys = frozenset((*rule.get("authorized/key_publics", ()),
-                          *(participant.removeprefix(node_did.PARTICIPANT) for participant in rule.get("authorized/participant_ids", ()))))
+                          *(participant.removeprefix(node_did.PARTICIPANT)
+                            for participant in rule.get("authorized/participant_ids", ()))))
         return keys, rule.get("threshold/min_signers", 1) if rule["mode"] == "threshold" else 1
 
 
@@ -130,7 +148,8 @@ def _root_problems(value: dict[str, Any]) -> list[Problem]:
         organisation = entry["kind"] == "org"
         if organisation != entry["id"].startswith(ORGANISATION):
             found.append(Problem((*place, "id"), "pattern"))
-        found += [Problem((*place, name), "required" if organisation else "unknown") for name in ("custody_mode", "custody_policy_ref")
+        found += [Problem((*place, name), "required" if organisation else "unknown")
+                  for name in ("custody_mode", "custody_policy_ref")
                   if (name in entry) != organisation]
     for index, policy in enumerate(value.get("custody_policies", ())):
         rule, place = policy["rules"][0], ("custody_policies", index, "rules", 0)

@@ -16,15 +16,16 @@ def registered(connection: sqlite3.Connection, node_id: str, capability_id: str,
 
 def issued_us(connection: sqlite3.Connection, node_id: str, capability_id: str) -> str | None:
     """The endorsement that is stored for the registration, as JSON text."""
-    row = connection.execute("SELECT artifact_json FROM cap_endorsement WHERE node_id = ? AND capability_id = ?", (node_id, capability_id)).fetchone()
+    row = connection.execute("SELECT artifact_json FROM cap_endorsement WHERE node_id = ? AND capability_id = ?",
+                             (node_id, capability_id)).fetchone()
     return str(row[0]) if row is not None else None
 
 
 def put(connection: sqlite3.Connection, endorsement: dict[str, Any], expires_us: int, stored_us: int, text: str) -> None:
     """This is the registration's endorsement."""
     connection.execute("INSERT OR REPLACE INTO cap_endorsement VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                       (endorsement["node_id"], endorsement["capability_id"], endorsement["endorsement_id"], endorsement["federation_id"],
-                        endorsement["endorser_subject_ref"], expires_us, stored_us, text))
+                       (endorsement["node_id"], endorsement["capability_id"], endorsement["endorsement_id"],
+                        endorsement["federation_id"], endorsement["endorser_subject_ref"], expires_us, stored_us, text))
 
 
 def known(connection: sqlite3.Connection, endorsement_id: str, node_id: str, capability_id: str, endorser: str) -> bool:

@@ -36,7 +36,8 @@ def build(core: Core, rooms: Rooms) -> Lan:
 class Lan:
     """What Avahi says, and what this node says by it."""
 
-    def __init__(self, core: Core, run: Run | None = None, programs: tuple[str, str] = ("avahi-browse", "avahi-publish-service")) -> None:
+    def __init__(self, core: Core, run: Run | None = None, programs: tuple[str, str] = ("avahi-browse",
+                                                                                        "avahi-publish-service")) -> None:
         self._core = core
         self._run = run
         self._browse, self._publish = programs
@@ -85,7 +86,8 @@ class Lan:
         from ...processes.records import NOWHERE, Start
         scheme = "https" if core.base_url.startswith("https:") else "http"
         port = core.bound[1]
-        command = rules.announcement(self._publish, core.identity.display_name, port, scheme, core.identity.node_id, core.identity.did)
+        command = rules.announcement(self._publish, core.identity.display_name, port, scheme, core.identity.node_id,
+                                     core.identity.did)
         try:
             self._announcer = core.processes.start(Start(command=command, output=NOWHERE, label="avahi-publish"), self._ended)
         except Refusal as refusal:
@@ -101,4 +103,5 @@ class Lan:
     def sightings(self, limit: int) -> list[Sighting]:
         """The nodes seen lately, newest first; nothing of it is proven."""
         seen = sorted(self._found.values(), key=lambda entry: -entry[0])[:limit]
-        return [Sighting(SOURCE, node.base_url, node_did=node.did, node_id=node.node_id, display_name=node.name, seen_at=at) for at, node in seen]
+        return [Sighting(SOURCE, node.base_url, node_did=node.did, node_id=node.node_id, display_name=node.name, seen_at=at)
+                for at, node in seen]

@@ -36,7 +36,8 @@ def announcement(program: str, name: str, port: int, scheme: str, node_id: str, 
     """The command that announces this node for as long as it runs."""
     texts = [f"scheme={scheme}", f"node={node_id}", f"did={did}"]
     short = name.encode()[:NAME_BYTES_MAX].decode("utf-8", "ignore") or "node"
-    return [program, "--service", "--", short, SERVICE, str(port), *(text for text in texts if len(text.encode()) <= TEXT_BYTES_MAX)]
+    return [program, "--service", "--", short, SERVICE, str(port), *(text for text in texts
+                                                                     if len(text.encode()) <= TEXT_BYTES_MAX)]
 
 
 def browsing(program: str) -> list[str]:
@@ -45,7 +46,7 @@ def browsing(program: str) -> list[str]:
 
 
 def read(output: str, own_did: str) -> list[Found]:
-    """Every node of the output but this one, once for each name; an IPv4 address is preferred, link-local IPv6 cannot be called."""
+    """Every node of the output but this one, once for each name; IPv4 is preferred, link-local IPv6 cannot be called."""
     found: dict[str, Found] = {}
     for line in output.splitlines():
         node = _line(line)
@@ -65,8 +66,8 @@ def _line(line: str) -> Found | None:
     if address.startswith(("fe80:", "127.", "169.254.")) or address == "::1" or not re.fullmatch(r"[0-9a-f.:]{2,45}", address):
         return None
     texts = _texts(parts[9]) if len(parts) == 10 else {}
-    return Found(_plain(parts[3]), address, int(parts[8]), "https" if texts.get("scheme") == "https" else "http", _label(texts.get("node", "")),
-                 _label(texts.get("did", "")))
+    return Found(_plain(parts[3]), address, int(parts[8]), "https" if texts.get("scheme") == "https" else "http",
+                 _label(texts.get("node", "")), _label(texts.get("did", "")))
 
 
 def _texts(field: str) -> dict[str, str]:

@@ -70,7 +70,8 @@ class Mirror:
 class Upstream:
     """One directory that is read."""
 
-    def __init__(self, core: Core, admission: Admission, url: str, every_seconds: float, revocations: Callable[[], Any] | None = None) -> None:
+    def __init__(self, core: Core, admission: Admission, url: str, every_seconds: float,
+                 revocations: Callable[[], Any] | None = None) -> None:
         self.url = url
         self._revocations = revocations
         self.every_seconds = every_seconds
@@ -84,8 +85,8 @@ class Upstream:
     def figures(self) -> dict[str, Any]:
         with self._core.reader.snapshot() as connection:
             stand = table.upstream(connection, self.url)
-        return {"url": self.url, "cursor": stand.cursor, "read": instant_text(self.read_at) if self.read_at else "", "failures": self.failures,
-                "error": self.error, **self.counts}
+        return {"url": self.url, "cursor": stand.cursor, "read": instant_text(self.read_at) if self.read_at else "",
+                "failures": self.failures, "error": self.error, **self.counts}
 
     def step(self) -> float:
         """The feed has been read to its end, or for as long as one step lasts.  Gives the seconds until the next look."""
@@ -157,8 +158,9 @@ class Upstream:
 
     def _ask(self, path: str, cursor: str) -> Answer:
         from urllib.parse import quote
-        answer = self._core.outbound.request("GET", f"{self.url}{path}?limit=100&since={quote(cursor, safe=':')}", timeout=FETCH_SECONDS,
-                                             bytes_max=rules.PAGE_BYTES_MAX, allow_loopback=True, headers=(("Accept", "application/json"),))
+        answer = self._core.outbound.request("GET", f"{self.url}{path}?limit=100&since={quote(cursor, safe=':')}",
+                                             timeout=FETCH_SECONDS, bytes_max=rules.PAGE_BYTES_MAX, allow_loopback=True,
+                                             headers=(("Accept", "application/json"),))
         if not answer.good and answer.status != 410:
             raise OutboundError("status", f"the directory answered {answer.status}", answer)
         return answer

@@ -46,13 +46,17 @@ def latest(connection: sqlite3.Connection, now_us: int, limit: int) -> list[tupl
     """Node, source, time seen, number, end of service and artifact of the nodes that are served now and were seen last, one row
     for each node; the source is the one that listed the newest number."""
     rows = connection.execute(
-        "SELECT c.node_id, (SELECT s.source FROM adv_sighting s WHERE s.node_id = c.node_id ORDER BY s.sequence_no DESC, s.seen_us DESC LIMIT 1), "
-        "coalesce((SELECT max(s.seen_us) FROM adv_sighting s WHERE s.node_id = c.node_id), c.stored_us), c.sequence_no, c.held_until_us, "
-        "CAST(c.artifact_json AS BLOB) FROM adv_current c WHERE c.held_until_us > ? ORDER BY c.position DESC LIMIT ?", (now_us, limit))
+        "SELECT c.node_id, (SELECT s.source FROM adv_sighting s WHERE s.node_id = c.node_id ORDER BY s.sequence_no DESC, "
+        "s.seen_us DESC LIMIT 1), "
+        "coalesce((SELECT max(s.seen_us) FROM adv_sighting s WHERE s.node_id = c.node_id), c.stored_us), c.sequence_no, "
+        "c.held_until_us, "
+        "CAST(c.artifact_json AS BLOB) FROM adv_current c WHERE c.held_until_us > ? ORDER BY c.position DESC LIMIT ?",
+                              (now_us, limit))
     return [tuple(row) for row in rows]
 
 
 def sweep(connection: sqlite3.Connection, now_us: int) -> int:
     """Sightings of days ago are forgotten, a batch at a time.  Gives how many went."""
     return connection.execute("DELETE FROM adv_sighting WHERE (node_id, source) IN (SELECT node_id, source FROM adv_sighting "
-                              "WHERE seen_us <= ? ORDER BY seen_us LIMIT ?)", (now_us - SIGHTINGS_KEPT_US, SWEPT_PER_CALL_MAX)).rowcount
+                              "WHERE seen_us <= ? ORDER BY seen_us LIMIT ?)",
+                              (now_us - SIGHTINGS_KEPT_US, SWEPT_PER_CALL_MAX)).rowcount

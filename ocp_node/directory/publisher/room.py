@@ -72,11 +72,11 @@ class Publisher:
         return rules.endpoint(self._core.settings.directory_endpoint, self._core.base_url)
 
     def step(self) -> float:
-        """The advertisement is fresh, and every directory that was due has been told.  Gives the seconds until something is due."""
+        """The advertisement is fresh, every directory that was due has been told.  Gives the seconds until something is due."""
         url = self.endpoint()
         if not url:
-            self.state = ("not published: an advertisement can only name a wss endpoint; serve TLS with a base URL that begins with https, "
-                          "or name the endpoint with directory_endpoint")
+            self.state = ("not published: an advertisement can only name a wss endpoint; serve TLS with a base URL that begins "
+                          "with https, or name the endpoint with directory_endpoint")
             return IDLE_SECONDS
         steady = self._core.clock.monotonic()
         if self._own is None or url != self._url or steady >= self._renew_at or rules.misdated(
@@ -87,7 +87,8 @@ class Publisher:
             if target.sequence_no != self._own.sequence_no and steady >= target.due:
                 self._send(target)
         waiting = [target for target in self.targets if target.sequence_no != self._own.sequence_no]
-        self.state = "published" if not waiting else f"published at {len(self.targets) - len(waiting)} of {len(self.targets)} directories"
+        stored = len(self.targets) - len(waiting)
+        self.state = "published" if not waiting else f"published at {stored} of {len(self.targets)} directories"
         return max(0.0, min([self._renew_at, *(target.due for target in waiting)]) - self._core.clock.monotonic())
 
     def renew(self, url: str, above: int = -1) -> None:
@@ -98,8 +99,8 @@ class Publisher:
             stored = table.own(connection)
         number = rules.next_number(max(stored.sequence_no if stored else -1, above), now)
         key_text = core.identity.did.removeprefix(node_did.NODE)
-        made = rules.unsigned(core.identity.did, key_text, number, url, now, settings.directory_lifetime_seconds, settings.directory_federation_id,
-                              core.ids.hex(26))
+        made = rules.unsigned(core.identity.did, key_text, number, url, now, settings.directory_lifetime_seconds,
+                              settings.directory_federation_id, core.ids.hex(26))
         signed = node_did.sign_artifact(core.identity, node_did.ADVERTISEMENT, made)
         own = Own(number, int(now * MICROSECONDS), jsontext.compact(signed))
         submitted = self._admission.checked(artifact.of(signed, self._admission.policy.shape))
@@ -120,8 +121,9 @@ class Publisher:
         assert self._own is not None
         core = self._core
         try:
-            answer = core.outbound.request("PUT", f"{target.url}/adv/{core.identity.did}", body=self._own.text, timeout=PUT_SECONDS,
-                                           bytes_max=ANSWER_BYTES_MAX, allow_loopback=True, headers=(("Content-Type", "application/json"),))
+            answer = core.outbound.request("PUT", f"{target.url}/adv/{core.identity.did}", body=self._own.text,
+                                           timeout=PUT_SECONDS, bytes_max=ANSWER_BYTES_MAX, allow_loopback=True,
+                                           headers=(("Content-Type", "application/json"),))
         except OutboundError as fault:
             self._failed(target, fault.message, {})
             return

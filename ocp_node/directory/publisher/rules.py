@@ -15,8 +15,8 @@ JITTER = 0.1
 BACK_OFF_SECONDS = 5.0
 BACK_OFF_SECONDS_MAX = 600.0
 RETRY_AFTER_SECONDS_MAX = 3600.0
-# A directory that claims to have a higher number of ours is believed so far without proof.  Our key may truly have signed it before
-# this node lost its state; but one that lies must not be able to use up the numbers.
+# A directory that claims to have a higher number of ours is believed so far without proof.  Our key may truly have signed it
+# before this node lost its state; but one that lies must not be able to use up the numbers.
 UNPROVEN_JUMP_MAX = 2**32
 _SECONDS = re.compile(r"[0-9]{1,9}\Z")
 
@@ -35,7 +35,8 @@ def unsigned(node_id: str, key_text: str, sequence_no: int, url: str, now: float
     """The artifact, but for its signature."""
     made: dict[str, Any] = {
         "schema/v": 1, "advertisement/id": f"adv:{name}", "node/id": node_id, "sequence/no": sequence_no,
-        "advertised-at": instant_text(now), "expires-at": instant_text(now + lifetime_seconds), "key/alg": "ed25519", "key/public": key_text}
+        "advertised-at": instant_text(now), "expires-at": instant_text(now + lifetime_seconds), "key/alg": "ed25519",
+                            "key/public": key_text}
     if federation_id:
         made["federation/id"] = federation_id
     made["endpoints"] = [{"endpoint/url": url, "endpoint/transport": "wss", "endpoint/role": "listener", "endpoint/priority": 0}]

@@ -20,5 +20,6 @@ def own(connection: sqlite3.Connection) -> Own | None:
 
 def keep(connection: sqlite3.Connection, made: Own) -> None:
     """This is the newest, and its number is used up."""
-    connection.execute("INSERT INTO adv_own VALUES (1, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET sequence_no = excluded.sequence_no, "
-                       "made_us = excluded.made_us, artifact_json = excluded.artifact_json", (made.sequence_no, made.made_us, made.text.decode()))
+    connection.execute("INSERT INTO adv_own VALUES (1, ?, ?, ?) ON CONFLICT(id) DO UPDATE SET sequence_no = "
+                       "excluded.sequence_no, made_us = excluded.made_us, artifact_json = excluded.artifact_json",
+                       (made.sequence_no, made.made_us, made.text.decode()))

@@ -74,7 +74,8 @@ class Resolver:
         if upstream.failures > 2:
             return                        # it is not answering the mirror either
         try:
-            answer = self._core.outbound.request("GET", f"{url}/adv/{node_id}", timeout=ASK_SECONDS, bytes_max=1 << 20, allow_loopback=True)
+            answer = self._core.outbound.request("GET", f"{url}/adv/{node_id}", timeout=ASK_SECONDS, bytes_max=1 << 20,
+                                                 allow_loopback=True)
             if answer.status != 200:
                 return
             submitted = self._admission.verified(answer.body, node_id)

@@ -130,15 +130,16 @@ class Revocations:
     def store_endorsement(self, connection: WriteConnection, revocation: dict[str, Any]) -> bool:
         """The endorsement is withdrawn.  False when it was already."""
         target, endorser = revocation["endorsement_id"], revocation["revoker_subject_ref"]
-        if not table.add(connection, rules.ENDORSEMENTS, target, revocation["node_id"], revocation["capability_id"], endorser, self.now_us(),
-                         jsontext.compact(revocation).decode()):
+        if not table.add(connection, rules.ENDORSEMENTS, target, revocation["node_id"], revocation["capability_id"], endorser,
+                         self.now_us(), jsontext.compact(revocation).decode()):
             return False
         table.withdraw_endorsement(connection, target, endorser)
         self._tell(connection, revocation["revocation_id"], target)
         return True
 
     def _tell(self, connection: WriteConnection, revocation_id: str, target: str) -> None:
-        connection.event("capability/revoked", surface="directory", subject=target[:256], payload={"revocation_id": revocation_id})
+        connection.event("capability/revoked", surface="directory", subject=target[:256],
+                         payload={"revocation_id": revocation_id})
 
 
 # --- the routes -------------------------------------------------------------------------------------------------------
@@ -148,14 +149,14 @@ def revoke(room: Revocations, call: Call) -> Write:
     try:
         revocation = room.checked(shapes.parse(call.raw))
     except Refusal as refusal:
-        raise room.directory.refused(refusal)
+        raise room.directory.refused(refusal) from None
 
     def change(connection: WriteConnection) -> None:
         try:
             if not room.store(connection, revocation):
                 raise Refusal("already-revoked")
         except Refusal as refusal:
-            raise room.directory.refused(refusal)
+            raise room.directory.refused(refusal) from None
 
     return Write(change, lambda _: _revoked(revocation, rules.target(revocation)))
 
@@ -165,7 +166,7 @@ def revoke_endorsement(room: Revocations, call: Call) -> Write:
     try:
         revocation = room.endorsements.checked_revocation(shapes.parse(call.raw))
     except Refusal as refusal:
-        raise room.directory.refused(refusal)
+        raise room.directory.refused(refusal) from None
 
     def change(connection: WriteConnection) -> None:
         try:
@@ -173,14 +174,14 @@ def revoke_endorsement(room: Revocations, call: Call) -> Write:
             if not room.store_endorsement(connection, revocation):
                 raise Refusal("already-revoked")
         except Refusal as refusal:
-            raise room.directory.refused(refusal)
+            raise room.directory.refused(refusal) from None
 
     return Write(change, lambda _: _revoked(revocation, revocation["endorsement_id"]))
 
 
 def _revoked(revocation: dict[str, Any], target: str) -> Reply:
-    return Reply({"status": "revoked", "revocation_id": revocation["revocation_id"], "target": target, "node_id": revocation["node_id"],
-                  "capability_id": revocation["capability_id"]})
+    return Reply({"status": "revoked", "revocation_id": revocation["revocation_id"], "target": target,
+                  "node_id": revocation["node_id"], "capability_id": revocation["capability_id"]})
 
 
 def feed(room: Revocations, call: Call) -> Reply:
@@ -202,9 +203,9 @@ def _page(room: Revocations, call: Call, family: str) -> Reply:
             start = directory_rules.cursor_position(query.since, room.epoch, highest)
             rows = table.after(connection, start or 0, family, limit)
     except Refusal as refusal:
-        raise room.directory.refused(refusal)
+        raise room.directory.refused(refusal) from None
     last = rows[-1][0] if len(rows) == limit else highest
     body = {"items": [{"artifact_family": kind, "artifact": json.loads(text)} for _, kind, text in rows],
             "next": directory_rules.cursor_text(room.epoch, last), "max-items": limit}
     headers = (("Adv-Cursor", "reset"),) if start is None else ()
-    return room.attestation.reply(call, "revocations", body, highest, headers)  # type: ignore[no-any-return]
+    return room.attestation.reply(call, "revocations", body, highest, headers)

@@ -15,10 +15,14 @@ PASSPORTS, ENDORSEMENTS = "capability-passport", "federation-service-endorsement
 ITEMS_MAX = 100
 
 REVOCATION: Table = (
-    ("schema", True, shapes.constant("capability-passport-revocation.v1")), ("revocation_id", True, shapes.matching(r"passport-revocation:[!-~]*")),
-    ("passport_id", False, shapes.matching(passports.PASSPORT_ID)), ("target_id", False, shapes.matching(passports.DELEGATION_ID)),
-    ("node_id", True, passports.node), ("capability_id", True, shapes.matching(r"[a-z0-9-]+")), ("revoked_at", True, shapes.instant),
-    ("signed_by", True, shapes.one_of("issuer", "subject")), ("issuer/participant_id", False, passports.participant), ("reason", False, shapes.text),
+    ("schema", True, shapes.constant("capability-passport-revocation.v1")),
+                     ("revocation_id", True, shapes.matching(r"passport-revocation:[!-~]*")),
+    ("passport_id", False, shapes.matching(passports.PASSPORT_ID)), ("target_id", False,
+                                                                     shapes.matching(passports.DELEGATION_ID)),
+    ("node_id", True, passports.node), ("capability_id", True, shapes.matching(r"[a-z0-9-]+")),
+                     ("revoked_at", True, shapes.instant),
+    ("signed_by", True, shapes.one_of("issuer", "subject")), ("issuer/participant_id", False, passports.participant),
+                     ("reason", False, shapes.text),
     ("issuer_delegation", False, lambda value, shape: shapes.object_of(value, shape, passports.PROOF, closed=True)),
     ("policy_annotations", False, shapes.object_any), ("signature", True, shapes.signature))
 

@@ -53,8 +53,8 @@ def bring(room: Line, call: Call) -> Write:
             return known[0]
         if table.count(connection) >= table.ROWS_MAX:
             raise limited("directory-full", FULL_RETRY_SECONDS)
-        table.put(connection, succession["succession/id"], succession["old/node-id"], succession["new/node-id"], instant_us(succession["expires-at"]),
-                  now_us, jsontext.compact(succession).decode())
+        table.put(connection, succession["succession/id"], succession["old/node-id"], succession["new/node-id"],
+                  instant_us(succession["expires-at"]), now_us, jsontext.compact(succession).decode())
         return "imported"
 
     return Write(change, lambda state: Reply(_record(succession, state)))
@@ -84,5 +84,6 @@ def list_all(room: Line, call: Call) -> Reply:
 
 
 def _record(succession: dict[str, Any], state: str) -> Succession:
-    return Succession(succession_id=succession["succession/id"], old_node_id=succession["old/node-id"], new_node_id=succession["new/node-id"],
+    return Succession(succession_id=succession["succession/id"], old_node_id=succession["old/node-id"],
+                      new_node_id=succession["new/node-id"],
                       mode=succession["succession/mode"], state=state, expires_at=succession["expires-at"])

@@ -21,15 +21,18 @@ STATES = ("imported", "accepted")
 
 
 def _proof(value: Any, shape: Shape) -> Found:
-    return shapes.object_of(value, shape, (("alg", True, shapes.constant("ed25519")), ("value", True, shapes.matching(r"[A-Za-z0-9_-]+"))), closed=True)
+    return shapes.object_of(value, shape, (("alg", True, shapes.constant("ed25519")),
+                                           ("value", True, shapes.matching(r"[A-Za-z0-9_-]+"))), closed=True)
 
 
 SUCCESSION: Table = (
     ("schema", True, shapes.constant(DOMAIN)), ("schema/v", True, shapes.constant(1)),
     ("succession/id", True, shapes.matching(r"node-succession:sha256:[A-Za-z0-9_-]+")), ("old/node-id", True, passports.node),
     ("old/key-public", True, shapes.key_form), ("new/node-id", True, passports.node), ("new/key-public", True, shapes.key_form),
-    ("succession/mode", True, shapes.one_of("planned-rotation", "emergency-rotation", "operator-rekey")), ("issued-at", True, shapes.instant),
-    ("expires-at", True, shapes.instant), ("reason/ref", False, shapes.text), ("revocation/ref", False, shapes.text), ("proof/old", True, _proof),
+    ("succession/mode", True, shapes.one_of("planned-rotation", "emergency-rotation", "operator-rekey")),
+                     ("issued-at", True, shapes.instant),
+    ("expires-at", True, shapes.instant), ("reason/ref", False, shapes.text), ("revocation/ref", False, shapes.text),
+                     ("proof/old", True, _proof),
     ("proof/new", True, _proof))
 
 

@@ -9,13 +9,16 @@ ROWS_MAX = 1_000
 
 def find(connection: sqlite3.Connection, succession_id: str) -> tuple[str, int, str] | None:
     """State, end and artifact of one succession."""
-    row = connection.execute("SELECT state, expires_us, artifact_json FROM node_succession WHERE succession_id = ?", (succession_id,)).fetchone()
+    row = connection.execute("SELECT state, expires_us, artifact_json FROM node_succession WHERE succession_id = ?",
+                             (succession_id,)).fetchone()
     return (row[0], row[1], row[2]) if row is not None else None
 
 
-def put(connection: sqlite3.Connection, succession_id: str, old: str, new: str, expires_us: int, stored_us: int, text: str) -> None:
+def put(connection: sqlite3.Connection, succession_id: str, old: str, new: str, expires_us: int, stored_us: int,
+        text: str) -> None:
     """The succession is imported."""
-    connection.execute("INSERT INTO node_succession VALUES (?, ?, ?, 'imported', ?, ?, ?)", (succession_id, old, new, expires_us, stored_us, text))
+    connection.execute("INSERT INTO node_succession VALUES (?, ?, ?, 'imported', ?, ?, ?)",
+                       (succession_id, old, new, expires_us, stored_us, text))
 
 
 def accept(connection: sqlite3.Connection, succession_id: str) -> None:
@@ -24,8 +27,8 @@ def accept(connection: sqlite3.Connection, succession_id: str) -> None:
 
 def successor(connection: sqlite3.Connection, old: str) -> str:
     """The node that an accepted succession names after `old`, "" when there is none."""
-    row = connection.execute("SELECT new_node_id FROM node_succession WHERE old_node_id = ? AND state = 'accepted' ORDER BY stored_us DESC LIMIT 1",
-                             (old,)).fetchone()
+    row = connection.execute("SELECT new_node_id FROM node_succession WHERE old_node_id = ? AND state = 'accepted' ORDER BY "
+                             "stored_us DESC LIMIT 1", (old,)).fetchone()
     return str(row[0]) if row is not None else ""
 
 
@@ -35,5 +38,7 @@ def count(connection: sqlite3.Connection) -> int:
 
 def every(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     """State and artifact of all, the newest first."""
-    return [(row[0], row[1]) for row in connection.execute("SELECT state, artifact_json FROM node_succession ORDER BY stored_us DESC, succession_id "
+    return [(row[0], row[1])
+            for row in connection.execute("SELECT state, artifact_json FROM node_succession ORDER BY stored_us DESC, "
+                                          "succession_id "
                                                            "LIMIT ?", (ROWS_MAX,))]

@@ -14,7 +14,8 @@ from tests.support.node import TrialNode
 from tests.support.papers import registration
 from tests.support.vectors import load
 
-VECTOR = next(vector for vector in load("directory", "vectors-beyond")["signing_vectors"] if vector["name"] == "query-attestation")
+VECTOR = next(vector for vector in load("directory", "vectors-beyond")["signing_vectors"]
+              if vector["name"] == "query-attestation")
 A, ISSUER = Signer(1), Signer(2)
 JSON = {"Content-Type": "application/json"}
 ATTEST = "attest=seed-directory-query.v1"
@@ -40,7 +41,8 @@ def verified(node, document):
 
 
 @pytest.mark.parametrize("path, mode, query", [
-    ("/adv", "adv-list", "limit=5&since="), (A.path, "adv-get", ""), (A.path.replace(":", "%3A"), "adv-get", ""), ("/cap", "cap-query", "capability=role%2Foffer-catalog"),
+    ("/adv", "adv-list", "limit=5&since="), (A.path, "adv-get", ""), (A.path.replace(":", "%3A"), "adv-get", ""),
+                                               ("/cap", "cap-query", "capability=role%2Foffer-catalog"),
     (f"/cap/{A.node_id}", "cap-node", ""), ("/revocations", "revocations", "")])
 def test_every_answer_can_be_signed(node, path, mode, query):
     plain = node.get(f"{path}?{query}").json
@@ -50,7 +52,8 @@ def test_every_answer_can_be_signed(node, path, mode, query):
     attestation = verified(node, document)
     assert document == plain
     assert attestation["query/mode"] == mode and attestation["query/path"] == path.replace("%3A", ":")
-    assert attestation["query/filter"] == {"adv-list": {"limit": "5", "since": ""}, "cap-query": {"capability": "role/offer-catalog"}}.get(mode, {})
+    assert attestation["query/filter"] == {"adv-list": {"limit": "5", "since": ""},
+                                           "cap-query": {"capability": "role/offer-catalog"}}.get(mode, {})
     assert (attestation["issued/at"], attestation["expires/at"]) == ("2026-03-23T18:08:00Z", "2026-03-23T18:13:00Z")
     assert attestation["projection/high-water-tx-id"] == (0 if mode == "revocations" else 1)
 
@@ -74,7 +77,8 @@ def test_what_canonical_json_cannot_hold_is_not_signed(tmp_path):
 
 def test_the_form_is_the_one_of_the_vector():
     artifact = VECTOR["artifact"]
-    made = rules.unsigned(artifact["directory/node-id"], artifact["query/mode"], artifact["query/path"], artifact["query/filter"], VECTOR["attested_body"],
+    made = rules.unsigned(artifact["directory/node-id"], artifact["query/mode"], artifact["query/path"],
+                          artifact["query/filter"], VECTOR["attested_body"],
                           artifact["projection/high-water-tx-id"], 1_774_289_340.0)
     assert made == {name: value for name, value in artifact.items() if name != "signature"}
     assert node_did.json_signing_input("", made, nfc=True).hex() == VECTOR["signing_input_hex"]

@@ -12,7 +12,17 @@ from ocp_node.base.clock import SetClock
 from tests.support.adverts import NOON, Signer
 from tests.support.node import TrialNode
 from tests.support.papers import (
-    DAY, capabilities, delegation, endorsement, passport, proof, registration, revocation, root, withdrawal)
+    DAY,
+    capabilities,
+    delegation,
+    endorsement,
+    passport,
+    proof,
+    registration,
+    revocation,
+    root,
+    withdrawal,
+)
 
 NODE, OTHER, ISSUER, STRANGER, PROXY, ORG = (Signer(number) for number in range(10, 16))
 CUSTODIANS = tuple(Signer(number) for number in range(20, 23))
@@ -67,17 +77,20 @@ def refused(answer, status, reason):
 def test_a_registration_is_created_replaced_and_found(node):
     answer = put(node, registration(NODE, ISSUER, CAP, WIRE))
     assert answer.status == 201
-    assert answer.json == {"status": "registered", "node_id": NODE.node_id, "capability_id": CAP, "passport_id": f"passport:capability:{CAP}:1",
+    assert answer.json == {"status": "registered", "node_id": NODE.node_id, "capability_id": CAP,
+                           "passport_id": f"passport:capability:{CAP}:1",
                            "sequence/no": 1, "published_at": "2026-03-23T18:08:00Z", "expires_at": "2026-04-22T18:08:00Z"}
     assert put(node, registration(NODE, ISSUER, CAP, WIRE, 2, number=2)).status == 200
     one = node.get(f"/cap/{NODE.node_id}")
     assert one.status == 200 and list(one.json) == ["node_id", "endpoints", "capabilities"]
     held = one.json["capabilities"][0]
-    assert held["passport"]["passport_id"].endswith(":2") and held["official"] is False and held["endorsement"] is None and held["sequence/no"] == 2
+    assert held["passport"]["passport_id"].endswith(":2") and held["sequence/no"] == 2
+    assert held["official"] is False and held["endorsement"] is None
     assert one.json["endpoints"] == [], "the node is not advertised"
     node.request("PUT", NODE.path, raw=NODE.raw(1, NOON), headers=JSON)
     item = node.get(f"/cap?capability={CAP}").json["items"][0]
-    assert item["endpoints"][0]["endpoint/url"] == "wss://node.example/peer" and item["anchor_identity"] is None and item["informal"] is False
+    assert item["endpoints"][0]["endpoint/url"] == "wss://node.example/peer"
+    assert item["anchor_identity"] is None and item["informal"] is False
     assert found(node, f"capability={WIRE}") == found(node, f"capability={CAP}") == [(NODE.node_id, CAP)]
     node.clock.advance(31 * DAY)
     assert found(node) == [] and node.get(f"/cap/{NODE.node_id}").status == 404
@@ -92,8 +105,8 @@ def test_the_same_again_changes_nothing_and_older_is_refused(node):
     assert node.get("/cap").json["next"] == position
     refused(put(node, registration(NODE, ISSUER, CAP, WIRE, 4, number=2)), 409, "stale-sequence")
     answer = put(node, registration(NODE, ISSUER, CAP, WIRE, 5, number=2))
-    assert answer.json == {"status": "conflict", "reason": "stale-sequence", "node_id": NODE.node_id, "capability_id": CAP, "current/sequence-no": 5,
-                           "submitted/sequence-no": 5}
+    assert answer.json == {"status": "conflict", "reason": "stale-sequence", "node_id": NODE.node_id, "capability_id": CAP,
+                           "current/sequence-no": 5, "submitted/sequence-no": 5}
     older = registration(NODE, ISSUER, CAP, WIRE, 9, number=3)
     older["advertisement"] = capabilities(NODE, WIRE, at=NOON - 60)
     refused(put(node, older), 409, "stale-sequence")
@@ -124,7 +137,8 @@ def spoil(change):
     (lambda b: b.update({"sequence/no": 2**63}), 400, "invalid-artifact"),
     (lambda b: b.update(passport=passport(NODE, ISSUER, CAP, scope={"account_namespaces": ["a"]})), 400, "invalid-artifact"),
     (lambda b: b.update(passport=passport(NODE, ISSUER, CAP, passport_id="x")), 400, "invalid-artifact"),
-    (lambda b: b.update(passport=passport(NODE, ISSUER, CAP, scope={"n": 2**60})) if False else b.update(advertisement=[]), 400, "invalid-artifact"),
+    (lambda b: b.update(passport=passport(NODE, ISSUER, CAP, scope={"n": 2**60})) if False else b.update(advertisement=[]), 400,
+     "invalid-artifact"),
     (lambda b: b.update(advertisement=capabilities(NODE, WIRE, **{"capabilities/core": [WIRE]})), 400, "invalid-artifact"),
     (lambda b: b.update(endorsement=endorsement(NODE, CAP, ISSUER)), 503, "no-federation-root"),
 ])
@@ -135,7 +149,8 @@ def test_papers_that_are_not_in_order_are_refused(node, change, status, reason):
 
 
 @pytest.mark.parametrize("path, status, reason", [
-    (f"/cap/{NODE.node_id}x!/{CAP}", 400, "invalid-node-id"), (f"/cap/participant:did:key:{NODE.key_text}/{CAP}", 400, "invalid-node-id"),
+    (f"/cap/{NODE.node_id}x!/{CAP}", 400, "invalid-node-id"), (f"/cap/participant:did:key:{NODE.key_text}/{CAP}", 400,
+                                                               "invalid-node-id"),
     (f"/cap/{NODE.node_id}/UPPER", 400, "invalid-capability-id"), (f"/cap/{NODE.node_id}/a%20b", 400, "invalid-capability-id"),
     (f"/cap/{NODE.node_id}", 405, "method-not-allowed"), (f"/cap/{NODE.node_id}/{CAP}/more", 404, "unknown-route")])
 def test_a_path_that_names_nothing_is_refused(node, path, status, reason):
@@ -173,7 +188,8 @@ def test_a_reader_says_which_kinds_it_wants(node):
     assert found(node, "official=true") == [] and len(found(node, "official=false")) == 3
     item = next(item for item in node.get("/cap?include_sovereign=1").json["items"] if item["informal"])
     assert item["anchor_identity"] == ISSUER.participant_id
-    for query, reason in (("limit=0", "invalid-limit"), ("official=maybe", "invalid-query"), ("since=7", "invalid-cursor"), ("limit=1&limit=2", "invalid-limit")):
+    for query, reason in (("limit=0", "invalid-limit"), ("official=maybe", "invalid-query"), ("since=7", "invalid-cursor"),
+                          ("limit=1&limit=2", "invalid-limit")):
         refused(node.get(f"/cap?{query}"), 400, reason)
 
 
@@ -189,7 +205,8 @@ def test_pages_of_offers_follow_a_cursor(node):
             break
         cursor = page["next"]
     assert seen == [signer.node_id for signer in signers]
-    assert node.get(f"/cap?since={cursor.replace('-cap', '')}").headers["adv-cursor"] == "reset", "a cursor of the other feed is a stranger"
+    foreign = cursor.replace("-cap", "")
+    assert node.get(f"/cap?since={foreign}").headers["adv-cursor"] == "reset", "a cursor of the other feed is a stranger"
     assert node.get("/cap", {"If-None-Match": node.get("/cap").headers["etag"]}).status == 304
 
 
@@ -218,7 +235,8 @@ def test_no_bytes_make_the_catalogue_fail_otherwise(node):
 # --- delegated keys ---------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("papers, reason", [
-    ({}, ""), ({"grants": (CAP,)}, ""), ({"grants": ("escrow",)}, "delegation-scope"), ({"proxy_life": 0.0}, "delegation-expired")])
+    ({}, ""), ({"grants": (CAP,)}, ""), ({"grants": ("escrow",)}, "delegation-scope"),
+                                            ({"proxy_life": 0.0}, "delegation-expired")])
 def test_a_lent_key_signs_what_it_may(node, papers, reason):
     answer = put(node, registration(NODE, ISSUER, CAP, WIRE, proxy=PROXY, **papers))
     if reason:
@@ -259,7 +277,8 @@ def test_delegations_are_published_fetched_and_found(node):
     assert node.get(f"/key?participant_id={ISSUER.participant_id}&capability={CAP}").json["items"] == [lent]
     assert node.get(f"/key?participant_id={ISSUER.participant_id}&capability=escrow").json["items"] == []
     assert node.get(f"/key?participant_id={STRANGER.participant_id}").json["items"] == []
-    for query in ("", "proxy_key=x", "participant_id=x", f"proxy_key=did:key:{PROXY.key_text}&participant_id={ISSUER.participant_id}",
+    for query in ("", "proxy_key=x", "participant_id=x",
+                  f"proxy_key=did:key:{PROXY.key_text}&participant_id={ISSUER.participant_id}",
                   f"proxy_key=did:key:{PROXY.key_text}&proxy_key=did:key:{PROXY.key_text}"):
         refused(node.get(f"/key?{query}"), 400, "invalid-query")
     node.clock.advance(DAY)
@@ -329,7 +348,8 @@ def test_a_passport_that_was_replaced_can_still_be_revoked(node):
     (lambda r: revocation(ISSUER, r, at=NOON + 301), 403, "not-yet-valid"),
     (lambda r: revocation(NODE, r, "subject", **{"issuer/participant_id": ISSUER.participant_id}), 400, "invalid-artifact"),
     (lambda r: revocation(ISSUER, r, target_id="delegation:key:1"), 400, "invalid-artifact"),
-    (lambda r: {name: value for name, value in revocation(ISSUER, r).items() if name != "issuer/participant_id"}, 400, "invalid-artifact"),
+    (lambda r: {name: value for name, value in revocation(ISSUER, r).items() if name != "issuer/participant_id"}, 400,
+     "invalid-artifact"),
     (lambda r: revocation(ISSUER, {**r, "capability_id": f"shop@{ISSUER.participant_id}"}), 400, "invalid-artifact"),
 ])
 def test_who_may_not_revoke_revokes_nothing(node, change, status, reason):
@@ -351,7 +371,8 @@ def test_a_revoked_delegation_takes_its_passports_along(node):
     put(node, body)
     key_put(node, delegation(ISSUER, PROXY))
     target = ISSUER.sign_json({"schema": "capability-passport-revocation.v1", "revocation_id": "passport-revocation:key",
-                               "target_id": "delegation:key:1", "node_id": NODE.node_id, "capability_id": CAP, "revoked_at": "2026-03-23T18:08:00Z",
+                               "target_id": "delegation:key:1", "node_id": NODE.node_id, "capability_id": CAP,
+                               "revoked_at": "2026-03-23T18:08:00Z",
                                "signed_by": "issuer", "issuer/participant_id": ISSUER.participant_id})
     foreign = STRANGER.sign_json({**target, "issuer/participant_id": STRANGER.participant_id})
     refused(post(node, "/revoke", foreign), 403, "issuer-mismatch")
@@ -365,7 +386,8 @@ def test_a_revoked_delegation_takes_its_passports_along(node):
 # --- official ---------------------------------------------------------------------------------------------------------
 
 def endorse(node, document):
-    return node.request("PUT", f"/cap/{document['node_id']}/{document['capability_id']}/endorsement", raw=json.dumps(document).encode(), headers=JSON)
+    return node.request("PUT", f"/cap/{document['node_id']}/{document['capability_id']}/endorsement",
+                        raw=json.dumps(document).encode(), headers=JSON)
 
 
 def official(node):
@@ -384,15 +406,18 @@ def test_a_federation_makes_official_and_takes_back(make):
     assert official(node) == [True] and found(node, "official=true") == [(NODE.node_id, CAP)]
     assert node.get(f"/cap/{NODE.node_id}").json["capabilities"][0]["endorsement"] == word
     assert found(node, f"endorsement={word['endorsement_id']}") == [(NODE.node_id, CAP)] and found(node, "endorsement=x") == []
-    refused(post(node, "/revoke/endorsement", withdrawal(word, STRANGER, subject=STRANGER.participant_id)), 403, "endorser-not-authorised")
+    refused(post(node, "/revoke/endorsement", withdrawal(word, STRANGER, subject=STRANGER.participant_id)), 403,
+            "endorser-not-authorised")
     refused(post(node, "/revoke/endorsement", withdrawal(word, STRANGER)), 403, "invalid-signature")
-    refused(post(node, "/revoke/endorsement", withdrawal({**word, "endorsement_id": word["endorsement_id"] + "x"}, ISSUER)), 403, "unknown-endorsement")
+    refused(post(node, "/revoke/endorsement", withdrawal({**word, "endorsement_id": word["endorsement_id"] + "x"}, ISSUER)), 403,
+            "unknown-endorsement")
     taken = withdrawal(word, ISSUER)
     assert post(node, "/revoke/endorsement", taken).status == 200
     refused(post(node, "/revoke/endorsement", taken), 403, "already-revoked")
     assert official(node) == [False]
     refused(endorse(node, word), 403, "revoked")
-    assert node.get("/revocations/endorsement").json["items"] == [{"artifact_family": "federation-service-endorsement", "artifact": taken}]
+    assert node.get("/revocations/endorsement").json["items"] == [{"artifact_family": "federation-service-endorsement",
+                                                                   "artifact": taken}]
     assert endorse(node, endorsement(NODE, CAP, ISSUER, number=2)).status == 200 and official(node) == [True]
     refused(endorse(node, endorsement(NODE, CAP, ISSUER, number=3, at=NOON - 60)), 409, "endorsement-older")
     node.clock.advance(100 * DAY)
@@ -410,7 +435,8 @@ def test_an_endorsement_may_come_with_the_registration(make):
 
 
 @pytest.mark.parametrize("signers, status, reason", [
-    (CUSTODIANS[:2], 200, ""), (CUSTODIANS, 200, ""), (CUSTODIANS[:1], 403, "custody-threshold"), ((CUSTODIANS[0], CUSTODIANS[0]), 403, "custody-threshold"),
+    (CUSTODIANS[:2], 200, ""), (CUSTODIANS, 200, ""), (CUSTODIANS[:1], 403, "custody-threshold"),
+                                                     ((CUSTODIANS[0], CUSTODIANS[0]), 403, "custody-threshold"),
     ((STRANGER, ORG), 403, "invalid-signature"), ((CUSTODIANS[0], STRANGER), 403, "custody-threshold")])
 def test_an_organisation_speaks_with_as_many_keys_as_its_custody_wants(make, signers, status, reason):
     node = make(root_document=root(organisation=ORG, custodians=CUSTODIANS, threshold=2, signers=CUSTODIANS))
@@ -419,13 +445,17 @@ def test_an_organisation_speaks_with_as_many_keys_as_its_custody_wants(make, sig
     assert answer.status == status and answer.json.get("reason", "") == reason, answer
     if status == 200:
         word = endorsement(NODE, CAP, *signers, subject="org:did:key:" + ORG.key_text)
-        assert post(node, "/revoke/endorsement", withdrawal(word, CUSTODIANS[2])).status == 200, "one custodian suffices to take it back"
+        assert post(node, "/revoke/endorsement",
+                    withdrawal(word, CUSTODIANS[2])).status == 200, "one custodian suffices to take it back"
 
 
 @pytest.mark.parametrize("word, reason", [
-    (endorsement(NODE, CAP, STRANGER), "endorser-not-authorised"), (endorsement(NODE, CAP, ISSUER, STRANGER), "custody-threshold"),
-    (endorsement(NODE, CAP, STRANGER, subject=ISSUER.participant_id), "invalid-signature"), (endorsement(NODE, CAP, ISSUER, federation="other"), "federation-mismatch"),
-    (endorsement(NODE, CAP, ISSUER, at=NOON - DAY, life=DAY), "expired"), (endorsement(NODE, CAP, ISSUER, at=NOON + 301), "not-yet-valid"),
+    (endorsement(NODE, CAP, STRANGER), "endorser-not-authorised"), (endorsement(NODE, CAP, ISSUER, STRANGER),
+                                                                    "custody-threshold"),
+    (endorsement(NODE, CAP, STRANGER, subject=ISSUER.participant_id), "invalid-signature"),
+                                          (endorsement(NODE, CAP, ISSUER, federation="other"), "federation-mismatch"),
+    (endorsement(NODE, CAP, ISSUER, at=NOON - DAY, life=DAY), "expired"), (endorsement(NODE, CAP, ISSUER, at=NOON + 301),
+                                                                           "not-yet-valid"),
     ({**endorsement(NODE, CAP, ISSUER), "policy_ref": "added"}, "invalid-signature")])
 def test_nobody_else_makes_anything_official(make, word, reason):
     node = make(root_document=root(ISSUER))
@@ -444,8 +474,10 @@ def test_an_endorsement_has_no_members_of_its_own(make):
 
 
 @pytest.mark.parametrize("document", [
-    root(ISSUER, signers=(STRANGER,)), {**root(ISSUER), "more": 1}, {**root(ISSUER), "pack_version": "1"}, root(ISSUER, version=-1),
-    root(organisation=ORG, custodians=CUSTODIANS, threshold=2, signers=CUSTODIANS[:1]), {**root(ISSUER), "federation_id": "forged"}, {}])
+    root(ISSUER, signers=(STRANGER,)), {**root(ISSUER), "more": 1}, {**root(ISSUER), "pack_version": "1"},
+                                      root(ISSUER, version=-1),
+    root(organisation=ORG, custodians=CUSTODIANS, threshold=2, signers=CUSTODIANS[:1]),
+                                      {**root(ISSUER), "federation_id": "forged"}, {}])
 def test_an_invalid_root_makes_nothing_official(make, document):
     node = make(root_document=document)
     put(node, registration(NODE, STRANGER, CAP, WIRE))
@@ -482,5 +514,6 @@ def test_what_ended_days_ago_is_swept(node):
     node.clock.advance(3600)
     room.sweep()
     with node.core.reader.snapshot() as connection:
-        counts = [connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in ("cap_registration", "cap_passport", "key_delegation")]
+        counts = [connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+                  for name in ("cap_registration", "cap_passport", "key_delegation")]
     assert counts == [0, 0, 0]

@@ -16,8 +16,8 @@ from tests.support.node import TrialNode
 
 A = Signer(1)
 OUTPUT = r'''+;eth0;IPv4;My\059\032node\032\195\169;_ocp._tcp;local
-=;eth0;IPv6;My\059\032node\032\195\169;_ocp._tcp;local;vm.local;fd00::2;8421;"scheme=https" "node=alpha" "did=DID" "x=a;b \"q\" \195\169"
-=;eth0;IPv4;My\059\032node\032\195\169;_ocp._tcp;local;vm.local;192.168.1.5;8421;"scheme=https" "node=alpha" "did=DID" "scheme=http"
+=;eth0;IPv6;My\059\032node\032\195\169;_ocp._tcp;local;h;fd00::2;8421;"scheme=https" "node=alpha" "did=DID" "x=a;b \"q\" \195\169"
+=;eth0;IPv4;My\059\032node\032\195\169;_ocp._tcp;local;h;192.168.1.5;8421;"scheme=https" "node=alpha" "did=DID" "scheme=http"
 =;lo;IPv4;My\059\032node\032\195\169;_ocp._tcp;local;vm.local;127.0.0.1;8421;"scheme=https"
 =;eth0;IPv6;six;_ocp._tcp;local;six.local;2001:db8::7;9000;
 =;eth0;IPv6;link;_ocp._tcp;local;link.local;fe80::1;9000;
@@ -31,11 +31,13 @@ garbage
 
 def test_who_announces_itself_is_read_once_and_this_node_not_at_all():
     found = rules.read(OUTPUT, "OWN")
-    assert found == [rules.Found("My; node é", "192.168.1.5", 8421, "https", "alpha", A.node_id), rules.Found("six", "2001:db8::7", 9000, "http", "", "")]
+    assert found == [rules.Found("My; node é", "192.168.1.5", 8421, "https", "alpha", A.node_id),
+                     rules.Found("six", "2001:db8::7", 9000, "http", "", "")]
     assert [node.base_url for node in found] == ["https://192.168.1.5:8421", "http://[2001:db8::7]:9000"]
 
 
-@pytest.mark.parametrize("text", ['"node=a b"', '"node=<script>"', '"did=' + "x" * 200 + '"', '"node=\\010"', '"node', "node=a", '""'])
+@pytest.mark.parametrize("text", ['"node=a b"', '"node=<script>"', '"did=' + "x" * 200 + '"', '"node=\\010"', '"node', "node=a",
+                                  '""'])
 def test_odd_words_are_left_out(text):
     line = f"=;eth0;IPv4;n;_ocp._tcp;local;h;192.168.1.5;8421;{text}"
     assert rules.read(line, "OWN") == [rules.Found("n", "192.168.1.5", 8421, "http", "", "")]
@@ -52,7 +54,8 @@ def test_an_announcement_fits_into_dns():
     assert command[6:] == ["scheme=http", "did=did"]
 
 
-@pytest.mark.parametrize("code, output, words", [(0, "", ""), (1, "Failed to create client object: Daemon not running\n", "does not run"), (3, "boom", "boom")])
+@pytest.mark.parametrize("code, output, words", [(0, "", ""), (1, "Failed to create client object: Daemon not running\n",
+                                                               "does not run"), (3, "boom", "boom")])
 def test_a_failure_is_told_in_words(code, output, words):
     assert words in rules.trouble(code, output) and bool(rules.trouble(code, output)) == bool(code)
 
@@ -67,7 +70,8 @@ def test_a_machine_without_avahi_says_so(node):
     room = lan.Lan(node.core, programs=("no-such-avahi-browse", "no-such-avahi-publish"))
     assert room.step() == lan.ABSENT_SECONDS and room.state == lan.ABSENT
     told = lan.Lan(node.core, lambda command, seconds: (1, "Daemon not running"))
-    assert told.step() == lan.EVERY_SECONDS and told.state == "the Avahi daemon does not run on this machine" and not told.figures()["announced"]
+    assert told.step() == lan.EVERY_SECONDS and told.state == "the Avahi daemon does not run on this machine"
+    assert not told.figures()["announced"]
     assert "directory.lan" not in node.rooms._built, "on loopback nobody is asked"
 
 
@@ -81,7 +85,8 @@ def test_nodes_are_seen_and_forgotten_and_this_one_is_announced(node, tmp_path):
     assert [(sighting.source, sighting.base_url, sighting.node_id, sighting.verified) for sighting in room.sightings(1)] == [
         ("local network", "https://192.168.1.5:8421", "alpha", False)]
     node.until(lambda: (tmp_path / "words").exists() and (tmp_path / "words").read_text())
-    assert f"-- Trial _ocp._tcp {node.port} scheme=http node=trial-node did={node.core.identity.did}" in (tmp_path / "words").read_text()
+    words = (tmp_path / "words").read_text()
+    assert f"-- Trial _ocp._tcp {node.port} scheme=http node=trial-node did={node.core.identity.did}" in words
     assert room.figures() == {"state": "announced", "announced": True, "found": 2}
     room._announcer.kill()
     node.until(lambda: not room.figures()["announced"], "the end of the announcer")
@@ -98,7 +103,8 @@ def avahi_runs() -> bool:
 @pytest.mark.skipif(not avahi_runs(), reason="needs a running Avahi daemon and avahi-utils")
 def test_two_nodes_meet_by_the_real_avahi(tmp_path):
     environment = {"PATH": os.environ["PATH"]}
-    with TrialNode(tmp_path / "a", clock=Clock(), node_id="alpha", display_name="alpha", host="0.0.0.0", environment=environment) as a, TrialNode(
+    with TrialNode(tmp_path / "a", clock=Clock(), node_id="alpha", display_name="alpha", host="0.0.0.0",
+                   environment=environment) as a, TrialNode(
             tmp_path / "b", clock=Clock(), node_id="beta", display_name="beta", host="0.0.0.0", environment=environment) as b:
         def seen(node):
             node.wake()

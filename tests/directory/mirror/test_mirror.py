@@ -136,7 +136,8 @@ def test_a_directory_that_lies_cannot_forge_or_roll_back(make):
     forged = {**true, "endpoints": [{**true["endpoints"][0], "endpoint/url": "wss://evil.example/peer"}]}
     stolen = {**B.advertisement(9), "node/id": A.node_id}
     expired = C.advertisement(1, at=NOON - 9000)
-    node.wire.script = [page(forged, stolen, expired, A.advertisement(4), A.advertisement(5), 7, [], {}, None, A.advertisement(5, members={"x": 1})),
+    node.wire.script = [page(forged, stolen, expired, A.advertisement(4), A.advertisement(5), 7, [], {}, None,
+                             A.advertisement(5, members={"x": 1})),
                         page(cursor="cur:x-1")]
     before = state(node)
     mirror.step()
@@ -149,9 +150,12 @@ def test_a_directory_that_lies_cannot_forge_or_roll_back(make):
 
 
 @pytest.mark.parametrize("answer", [
-    (200, {}, b"no json"), (200, {}, b'{"items":[],"next":"cur:a","next":"cur:b"}'), (200, {}, []), (200, {}, {"items": {}, "next": "cur:a"}),
-    (200, {}, {"items": []}), (200, {}, {"items": [], "next": ""}), (200, {}, {"items": [], "next": 5}), (200, {}, {"items": [], "next": "cur: a"}),
-    (200, {}, {"items": [], "next": "cur:" + "a" * 200}), (200, {}, {"items": [1] * 1001, "next": "cur:a"}), (404, {}, {}), (500, {}, b""),
+    (200, {}, b"no json"), (200, {}, b'{"items":[],"next":"cur:a","next":"cur:b"}'), (200, {}, []),
+                                    (200, {}, {"items": {}, "next": "cur:a"}),
+    (200, {}, {"items": []}), (200, {}, {"items": [], "next": ""}), (200, {}, {"items": [], "next": 5}),
+                                    (200, {}, {"items": [], "next": "cur: a"}),
+    (200, {}, {"items": [], "next": "cur:" + "a" * 200}), (200, {}, {"items": [1] * 1001, "next": "cur:a"}), (404, {}, {}),
+                                    (500, {}, b""),
     (301, {"location": "http://other/"}, b""), (410, {}, b"?"), (410, {}, {"next": 7})])
 def test_what_is_no_page_is_a_failure_and_moves_nothing(make, answer):
     node = make("a")
@@ -166,15 +170,21 @@ def test_a_dead_or_busy_directory_is_left_alone_for_longer_and_longer(make):
     mirror = reads(node, "http://dead.example")
     node.wire.cut = True
     waits = [mirror.step() for _ in range(12)]
-    assert all(rules.BACK_OFF_SECONDS * 2 ** at * 0.5 <= wait <= rules.BACK_OFF_SECONDS * 2 ** at for at, wait in enumerate(waits[:7]))
+    assert all(rules.BACK_OFF_SECONDS * 2 ** at * 0.5 <= wait <= rules.BACK_OFF_SECONDS * 2 ** at for at,
+               wait in enumerate(waits[:7]))
     assert rules.BACK_OFF_SECONDS_MAX / 2 <= waits[-1] <= rules.BACK_OFF_SECONDS_MAX
     node.wire.cut = False
-    node.wire.script = [(429, {"retry-after": "1800"}, {}), (503, {"retry-after": "x"}, {}), (503, {"retry-after": "999999999"}, {}), page()]
+    node.wire.script = [(429, {"retry-after": "1800"}, {}), (503, {"retry-after": "x"}, {}),
+                        (503, {"retry-after": "999999999"}, {}), page()]
     assert mirror.step() == 1800
     assert mirror.step() <= rules.BACK_OFF_SECONDS_MAX
     assert mirror.step() == rules.RETRY_AFTER_SECONDS_MAX
     node.wire.script += [page()]
     assert mirror.step() > 40 and mirror.failures == 0 and not mirror.error
+
+
+def stand_strangely(url):
+    return lambda connection: connection.execute("INSERT OR REPLACE INTO adv_upstream VALUES (?, 'cur:strange', 0, 0)", (url,))
 
 
 def test_a_reset_and_a_forgotten_cursor_go_on_from_what_is_named(make):
@@ -186,8 +196,7 @@ def test_a_reset_and_a_forgotten_cursor_go_on_from_what_is_named(make):
     mirror.step()
     for other, signer in ((a, A), (b, B)):
         mirror.url = other.url
-        reader.core.writer.run(lambda connection: connection.execute("INSERT OR REPLACE INTO adv_upstream VALUES (?, 'cur:strange', 0, 0)",
-                                                                     (other.url,)))
+        reader.core.writer.run(stand_strangely(other.url))
         mirror.step()
         assert mirror.failures == 0 and signer.node_id in state(reader)
 
@@ -289,9 +298,12 @@ def test_what_is_revoked_there_is_revoked_here_before_it_is_even_registered(make
     fresh = registration(A, issuer, "offer-catalog", "role/offer-catalog", 2, number=2)
     foreign = {"artifact_family": "capability-passport", "artifact": revocation(stranger, fresh["passport"])}
     forged = {"artifact_family": "capability-passport", "artifact": {**revocation(issuer, fresh["passport"]), "reason": "forged"}}
-    b.wire.script = [page(), page(cursor="cur:x-1"), page(foreign, forged, 7, {}, {"artifact_family": "federation-service-endorsement"}), page(cursor="cur:x-1")]
+    b.wire.script = [page(), page(cursor="cur:x-1"), page(foreign, forged, 7, {},
+                                                          {"artifact_family": "federation-service-endorsement"}),
+                     page(cursor="cur:x-1")]
     liar.step()
     assert register(b, fresh).status == 201, "a revocation counts only against passports of whoever signed it"
     b.wire.script = [page(), page(cursor="cur:x-1"), (404, {}, {})]
-    other = Upstream(b.core, b.rooms["directory"].admission, "http://small.example", 45.0, lambda: b.rooms["directory.revocations"])
+    other = Upstream(b.core, b.rooms["directory"].admission, "http://small.example", 45.0,
+                     lambda: b.rooms["directory.revocations"])
     assert other.step() > 40 and other.failures == 0, "a directory without a catalogue"

@@ -81,8 +81,9 @@ def test_a_node_publishes_renews_and_is_found_in_its_own_directory(make):
 
 
 def test_a_real_directory_takes_it(make, tmp_path):
+    settings = {"clock": SetClock(NOON), "directory_endpoint": ENDPOINT}
     with TrialNode(tmp_path / "directory", clock=SetClock(NOON)) as directory, TrialNode(
-            tmp_path / "publishing", clock=SetClock(NOON), directory_endpoint=ENDPOINT, directory_publish_to=[directory.url]) as node:
+            tmp_path / "publishing", directory_publish_to=[directory.url], **settings) as node:
         did = node.core.identity.did
         directory.until(lambda: directory.get(f"/adv/{did}").status == 200, "the advertisement")
         node.until(lambda: node.rooms["directory.publisher"].state == "published")
@@ -124,7 +125,8 @@ def test_without_tls_nothing_is_published_and_the_status_says_why(make):
     assert others.puts[0][1]["endpoints"][0]["endpoint/url"] == "wss://192.168.1.5:8421/mesh/stream"
     node.core.base_url = "https://192.168.1.6:8421"
     publisher.step()
-    assert others.puts[1][1]["endpoints"][0]["endpoint/url"] == "wss://192.168.1.6:8421/mesh/stream", "a new address is told at once"
+    told = others.puts[1][1]["endpoints"][0]["endpoint/url"]
+    assert told == "wss://192.168.1.6:8421/mesh/stream", "a new address is told at once"
 
 
 def test_a_lost_answer_is_recognised(make):
@@ -169,8 +171,10 @@ def test_a_dead_directory_is_left_alone_for_longer_and_the_others_do_not_wait(ma
 
 
 @pytest.mark.parametrize("answer, low, high", [
-    ((429, {"retry-after": "120"}, {"reason": "source-rate-limit"}), 120, 120), ((503, {"retry-after": "9999999"}, {}), 660, 3600),
-    ((403, {}, {"reason": "not-yet-valid"}), 2.5, 5), ((500, {}, {}), 2.5, 5), ((404, {}, []), 2.5, 5), ((200, {}, {}), 540, 660)])
+    ((429, {"retry-after": "120"}, {"reason": "source-rate-limit"}), 120, 120),
+                                               ((503, {"retry-after": "9999999"}, {}), 660, 3600),
+    ((403, {}, {"reason": "not-yet-valid"}), 2.5, 5), ((500, {}, {}), 2.5, 5), ((404, {}, []), 2.5, 5),
+                                               ((200, {}, {}), 540, 660)])
 def test_an_answer_says_when_to_come_back(make, answer, low, high):
     node, publisher, others = make("one")
     others.answers["one"] = [answer]
@@ -178,7 +182,8 @@ def test_an_answer_says_when_to_come_back(make, answer, low, high):
     due = publisher.targets[0].due - node.clock.monotonic()
     wait = due if answer[0] != 200 else publisher.step()
     assert low <= wait <= high
-    assert publisher.targets[0].error == (answer[2].get("reason", f"status {answer[0]}") if isinstance(answer[2], dict) else f"status {answer[0]}"
+    assert publisher.targets[0].error == (answer[2].get("reason", f"status {answer[0]}") if isinstance(answer[2], dict)
+                                          else f"status {answer[0]}"
                                           ) or answer[0] == 200
 
 
@@ -194,7 +199,9 @@ def test_a_clock_that_was_set_gets_a_new_advertisement(make):
 
 
 @pytest.mark.parametrize("configured, base, wanted", [
-    ("", "http://a:1", ""), ("", "https://a:1", "wss://a:1/mesh/stream"), ("", "https://[::1]:8421", "wss://[::1]:8421/mesh/stream"),
-    ("wss://b/x", "http://a", "wss://b/x"), ("wss://u@b/x", "https://a", ""), ("", "", ""), ("", "https://a/prefix/", "wss://a/prefix/mesh/stream")])
+    ("", "http://a:1", ""), ("", "https://a:1", "wss://a:1/mesh/stream"), ("", "https://[::1]:8421",
+                                                                           "wss://[::1]:8421/mesh/stream"),
+    ("wss://b/x", "http://a", "wss://b/x"), ("wss://u@b/x", "https://a", ""), ("", "", ""),
+                                                      ("", "https://a/prefix/", "wss://a/prefix/mesh/stream")])
 def test_only_a_wss_url_is_an_endpoint(configured, base, wanted):
     assert rules.endpoint(configured, base) == wanted

@@ -11,9 +11,12 @@ from tests.support.node import TrialNode
 
 A, B, C = Signer(1), Signer(2), Signer(3)
 JSON = {"Content-Type": "application/json"}
-MESH = [{"endpoint/url": "wss://10.0.0.5:8421/mesh/stream", "endpoint/transport": "wss", "endpoint/role": "listener", "endpoint/priority": 2},
-        {"endpoint/url": "wss://relay.example/mesh/stream", "endpoint/transport": "wss", "endpoint/role": "relay", "endpoint/priority": 0},
-        {"endpoint/url": "wss://first.example/peer", "endpoint/transport": "wss", "endpoint/role": "listener", "endpoint/priority": 1}]
+MESH = [{"endpoint/url": "wss://10.0.0.5:8421/mesh/stream", "endpoint/transport": "wss", "endpoint/role": "listener",
+         "endpoint/priority": 2},
+        {"endpoint/url": "wss://relay.example/mesh/stream", "endpoint/transport": "wss", "endpoint/role": "relay",
+         "endpoint/priority": 0},
+        {"endpoint/url": "wss://first.example/peer", "endpoint/transport": "wss", "endpoint/role": "listener",
+         "endpoint/priority": 1}]
 
 
 @pytest.fixture
@@ -31,7 +34,8 @@ def make(tmp_path):
 
 
 def put(node, signer, sequence, **more):
-    assert node.request("PUT", signer.path, raw=signer.raw(sequence, node.clock.time(), **more), headers=JSON).status in (200, 201)
+    assert node.request("PUT", signer.path, raw=signer.raw(sequence, node.clock.time(), **more), headers=JSON).status in (200,
+                                                                                                                          201)
 
 
 def test_every_sighting_names_the_directory_with_the_newest_word(make):
@@ -80,12 +84,14 @@ def test_an_unknown_node_is_asked_for_and_only_the_truth_is_kept(make):
     assert resolver.resolve(A.node_id)["sequence/no"] == 4
     assert resolver.resolve(B.node_id) is None
     put(one, B, 1)
-    one.core.writer.run(lambda connection: connection.execute("UPDATE adv_current SET artifact_json = replace(artifact_json, 'node.example', 'evil.example')"))
+    one.core.writer.run(lambda connection: connection.execute("UPDATE adv_current SET artifact_json = replace(artifact_json, "
+                                                              "'node.example', 'evil.example')"))
     assert resolver.resolve(B.node_id) is None, "it lies"
 
 
 @pytest.mark.parametrize("endpoint, base", [
-    ("wss://a:1/mesh/stream", "https://a:1"), ("WSS://a/mesh/stream", "https://a"), ("wss://a/p/mesh/stream", "https://a/p"), ("wss://a/peer", ""),
+    ("wss://a:1/mesh/stream", "https://a:1"), ("WSS://a/mesh/stream", "https://a"), ("wss://a/p/mesh/stream", "https://a/p"),
+                                            ("wss://a/peer", ""),
     ("wss://a", ""), ("ws://a/mesh/stream", "")])
 def test_only_a_mesh_endpoint_tells_where_the_mesh_is(endpoint, base):
     assert rules.base_url(endpoint) == base

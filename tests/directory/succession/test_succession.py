@@ -16,8 +16,10 @@ JSON = {"Content-Type": "application/json"}
 
 
 def statement(old=OLD, new=NEW, signers=None, **members):
-    made = {"schema": "node-succession.v1", "schema/v": 1, "succession/id": "node-succession:sha256:abc", "old/node-id": old.node_id,
-            "old/key-public": old.key_text, "new/node-id": new.node_id, "new/key-public": new.key_text, "succession/mode": "planned-rotation",
+    made = {"schema": "node-succession.v1", "schema/v": 1, "succession/id": "node-succession:sha256:abc",
+            "old/node-id": old.node_id,
+            "old/key-public": old.key_text, "new/node-id": new.node_id, "new/key-public": new.key_text,
+            "succession/mode": "planned-rotation",
             "issued-at": instant_text(NOON), "expires-at": instant_text(NOON + 3600), **members}
     message = node_did.json_signing_input("node-succession.v1", made, ())
     for side, signer in zip(("old", "new"), signers or (old, new)):
@@ -49,11 +51,15 @@ def test_a_statement_is_imported_accepted_and_listed(node):
 
 
 @pytest.mark.parametrize("document, status, reason", [
-    (statement(signers=(OLD, STRANGER)), 403, "invalid-signature"), (statement(signers=(STRANGER, NEW)), 403, "invalid-signature"),
-    ({**statement(), "reason/ref": "added"}, 403, "invalid-signature"), (statement(**{"old/key-public": STRANGER.key_text}), 403, "key-mismatch"),
-    (statement(**{"expires-at": instant_text(NOON)}), 400, "invalid-artifact"), ({**statement(), "more": 1}, 400, "invalid-artifact"),
+    (statement(signers=(OLD, STRANGER)), 403, "invalid-signature"), (statement(signers=(STRANGER, NEW)), 403,
+                                                                     "invalid-signature"),
+    ({**statement(), "reason/ref": "added"}, 403, "invalid-signature"), (statement(**{"old/key-public": STRANGER.key_text}), 403,
+                                                                         "key-mismatch"),
+    (statement(**{"expires-at": instant_text(NOON)}), 400, "invalid-artifact"),
+                                                      ({**statement(), "more": 1}, 400, "invalid-artifact"),
     (statement(new=OLD), 400, "invalid-artifact"), (statement(**{"issued-at": instant_text(NOON + 301)}), 403, "not-yet-valid"),
-    (statement(**{"issued-at": instant_text(NOON - 99), "expires-at": instant_text(NOON - 9)}), 403, "expired"), ([], 400, "malformed-json")])
+    (statement(**{"issued-at": instant_text(NOON - 99), "expires-at": instant_text(NOON - 9)}), 403, "expired"),
+                                                      ([], 400, "malformed-json")])
 def test_a_statement_that_both_keys_have_not_signed_is_refused(node, document, status, reason):
     answer = bring(node, document)
     assert (answer.status, answer.json["reason"]) == (status, reason), answer
@@ -68,7 +74,8 @@ def test_another_statement_under_the_same_id_is_refused(node):
     assert node.post("/succession/node-succession:sha256:abc/accept").json["reason"] == "expired"
 
 
-@pytest.mark.parametrize("headers", [FROM_LAN, {"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+@pytest.mark.parametrize("headers", [FROM_LAN, {"Origin": "https://evil.example"}, {"Host": "evil.example"},
+                                     {"Sec-Fetch-Site": "cross-site"}])
 def test_only_the_operator_of_this_machine_may(node, headers):
     assert bring(node, statement(), {**JSON, **headers}).status == 401
     assert node.get("/succession", headers).status == 401
