@@ -21,7 +21,8 @@ from server_contract import MESH, ROUTES
 ROOT = Path(__file__).resolve().parent.parent
 CAPTURED: dict[str, Any] = json.loads((ROOT / "tests/data/ocp/contract-v0.1.json").read_text())
 ENDPOINTS = {entry["id"]: entry for entry in CAPTURED["endpoints"]}
-EXTRA = {"/mesh/peers/{peer_id}/trust", "/mesh/treaties/{treaty_id}/sign", "/mesh/grants", "/mesh/grants/{grant_id}/revoke"}
+EXTRA = {"/mesh/peers/{peer_id}/trust", "/mesh/treaties/{treaty_id}/sign", "/mesh/grants", "/mesh/grants/{grant_id}/revoke",
+         "/mesh/invitations", "/mesh/invitations/{invitation_id}", "/mesh/invitations/join"}
 
 
 @pytest.fixture(scope="module")

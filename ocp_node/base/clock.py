@@ -18,6 +18,10 @@ class Clock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def sleep(self, seconds: float) -> None:
+        """So much time has passed.  For programs that look again and again; nothing inside a node sleeps."""
+        time.sleep(seconds)
+
     def now(self) -> datetime:
         """The present instant, aware, UTC."""
         return EPOCH + timedelta(seconds=self.time())

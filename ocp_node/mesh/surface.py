@@ -15,6 +15,7 @@ from .discovery.routes import ROUTES as DISCOVERY
 from .grants.routes import ROUTES as GRANTS
 from .handshake.routes import ROUTES as HANDSHAKE
 from .helpers.routes import ROUTES as HELPERS
+from .invitations.routes import ROUTES as INVITATIONS
 from .jobs.routes import ROUTES as JOBS
 from .leases.routes import ROUTES as LEASES
 from .manifest.routes import ROUTES as MANIFEST
@@ -31,7 +32,7 @@ from .treaties.routes import ROUTES as TREATIES
 from .workers.routes import ROUTES as WORKERS
 
 ROUTES = (
-    *MANIFEST, *CONTRACT, *HANDSHAKE, *PEERS, *DISCOVERY, *CONNECTIVITY, *PEER_ROUTES, *LEASES, *AGENTS, *JOBS, *QUEUE,
+    *MANIFEST, *CONTRACT, *HANDSHAKE, *INVITATIONS, *PEERS, *DISCOVERY, *CONNECTIVITY, *PEER_ROUTES, *LEASES, *AGENTS, *JOBS, *QUEUE,
     *SCHEDULER, *WORKERS, *MISSIONS, *COOPERATIVE_TASKS, *CONTINUITY, *ARTIFACTS, *GRANTS, *HELPERS, *PRESSURE, *APPROVALS,
     *NOTIFICATIONS, *TREATIES, *SECRETS, *AUTONOMY, *APP, *DEVICE_PROFILE, *STREAM, *CONTROL,
 )

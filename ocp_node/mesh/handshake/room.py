@@ -59,16 +59,21 @@ class Handshake:
                 raise Refusal("key_changed", "peer public key changed; explicit trust reset required")
             raise Refusal("invalid_request", "a node cannot connect to itself")
 
-    def keep(self, connection: WriteConnection, card: Card, members: Members, metadata: Members, session: str, mode: str) -> Peer:
-        """The peer stands as this handshake leaves it; a stranger as its admission says, with the operator asked if need be."""
+    def keep(self, connection: WriteConnection, card: Card, members: Members, metadata: Members, session: str, mode: str,
+             invited: str = "") -> Peer:
+        """The peer stands as this handshake leaves it; a stranger as its admission says, with the operator asked if need be.
+
+        `invited` is the tier of an invitation it has shown: that is the operator's word, given beforehand.
+        """
         now = connection.clock.text()
         known = self.peers.current(connection, card.peer_id)
         seen = {**members, "mesh_session_id": session, "updated_at": now, "last_seen_at": now, "last_handshake_at": now,
                 "public_key": card.public_key_hex}
         if known is not None:
-            status = known.status if known.status == tiers.PENDING else tiers.CONNECTED
-            return self.put(connection, known._replace(**seen, status=status, metadata={**known.metadata, **metadata}))
-        admission = tiers.admit(mode, tiers.claimed_tier(card.trust_tier))
+            status = known.status if known.status == tiers.PENDING and not invited else tiers.CONNECTED
+            return self.put(connection, known._replace(**seen, status=status, trust_tier=invited or known.trust_tier,
+                                                       metadata={**known.metadata, **metadata}))
+        admission = tiers.Admission(invited, tiers.CONNECTED, False) if invited else tiers.admit(mode, tiers.claimed_tier(card.trust_tier))
         self._make_room(connection)
         peer = made({"peer_id": card.peer_id, "trust_tier": admission.trust_tier, "status": admission.status, "remote_execution": None,
                      "reliability": NO_RELIABILITY, "created_at": now, "metadata": metadata, **seen})
@@ -162,11 +167,12 @@ def accept(room: Handshake, call: Call) -> Write:
     metadata = {**rules.told(document, signed.body.get("agent_presence"), signed.body.get("beacons")), "last_request_id": signed.request_id}
     session, accepted_at = f"mesh-{room.core.ids.hex(12)}", room.core.clock.text()
     envelope = room.envelopes.sign(HANDSHAKE_ROUTE, {"mesh_session_id": session, "accepted_at": accepted_at, "peer_id": card.peer_id})
-    mode = room.mode(call.caller.loopback)
+    mode, offered = room.mode(call.caller.loopback), signed.body.get("invitation")
 
     def change(connection: WriteConnection) -> Peer:
         room.envelopes.claim(connection, signed)
-        peer = room.keep(connection, card, members, metadata, session, mode)
+        invited = room.rooms["mesh.invitations"].redeem(connection, offered, card) if offered is not None else ""
+        peer = room.keep(connection, card, members, {**metadata, **({"admitted": True} if invited else {})}, session, mode, invited)
         connection.event("mesh.handshake.accepted", peer_id=peer.peer_id, request_id=signed.request_id, payload={
             "display_name": peer.display_name, "mesh_session_id": session, "trust_tier": peer.trust_tier, "status": peer.status,
             "peer_advisory": room.peers.advisory(peer, "handshake.accepted")})

@@ -5,6 +5,7 @@ Blocks: for long requests and tickers.  The node is kept as a peer once its answ
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...base.errors import Refusal
@@ -37,6 +38,7 @@ class Wanted(NamedTuple):
     refresh_manifest: bool = True
     loopback: bool | None = None           # may loopback addresses be called?  None: as the setting says
     source: str = "connect.device"
+    invited: Callable[[str], Members] | None = None    # shows an invitation to the node of this public key, or refuses that node
 
 
 class Connecting:
@@ -66,6 +68,8 @@ class Connecting:
         request_id = self._core.ids.hex(32)
         body = {"peer_card": self._manifest.card(tier), "agent_presence": self._agents.present(PRESENT_MAX),
                 "beacons": self._agents.beacons(BEACONS_MAX)}
+        if wanted.invited is not None:
+            body["invitation"] = wanted.invited(card["public_key"].lower())
         try:
             answer = self._calls.signed(url, HANDSHAKE_ROUTE, body, wanted.timeout, request_id=request_id, loopback=wanted.loopback)
         except Refusal as refusal:

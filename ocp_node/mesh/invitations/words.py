@@ -1,0 +1,20 @@
+"""256 words that are easy to tell apart when they are read aloud; one stands for each byte."""
+
+WORDS = tuple((
+    "acorn actor album alley amber anchor angle apple apron arrow atlas autumn badge baker balcony bamboo banjo "
+    "barrel basin basket beach beacon beaver berry bicycle birch bishop blanket blossom boat bonfire border bottle "
+    "boulder bowl branch brass bread breeze brick bridge broom brother bucket bugle butter button cabin cable "
+    "cactus camel camera canal candle canoe canyon carbon carpet castle cedar cellar chalk cherry chess chimney "
+    "circle citrus clock cloud clover coast cobalt coffee comet compass copper coral cotton cousin cradle crane "
+    "crayon cricket crystal curtain daisy dancer delta desert diamond dinner dolphin donkey doorway dragon drum "
+    "eagle earth echo elbow elephant ember engine evening fabric falcon farmer feather fence fern ferry fiddle "
+    "field finger flame flute forest fossil fountain fox galaxy garden garlic garnet gate ginger glacier glove "
+    "goose granite grape guitar hammer harbor hazel helmet hermit heron hill honey horizon hotel iceberg igloo "
+    "indigo island ivory jacket jasmine jewel jungle kettle kingdom kitchen kite ladder lagoon lantern laurel "
+    "lemon lentil letter lily linen lion lobster lotus magnet maple marble market meadow melon mirror monkey moon "
+    "mosaic motor mountain museum mustard napkin nectar needle nickel night nutmeg oasis oat ocean olive onion "
+    "opal orange orchard otter oven owl paddle palace panda paper parrot pasture peach pebble pencil pepper piano "
+    "pigeon pillow pine planet plum pocket pollen pond poplar potato prairie pumpkin puzzle quarry quartz queen "
+    "quill rabbit radio raven ribbon river robin rocket saddle saffron sailor salmon sandal satin school shadow "
+    "shell silver sparrow spring stable star stone summer sunset table tiger timber tomato tower tulip "
+).split())
