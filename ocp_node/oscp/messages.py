@@ -13,16 +13,23 @@ from ..contract.route import Call, Reply, Write
 from .dialect import DIALECT, malformed_body
 from .parties import table
 from .parties.records import Sender
-from .parties.room import Parties, sender_of
 
 if TYPE_CHECKING:
     from ..base.jsontext import Json
+    from .parties.room import Parties
 
 DEPTH_MAX = 32
 STORED = frozenset({204, 400, 404, 409, 501})
 
 # What a message does, inside the change: gets the database, the sender as it stands now, and the decoded message.
 Effect = Callable[[Any, Sender, Any], None]
+
+
+def sender_of(call: Call) -> Sender:
+    """Who sent this message; the gate has proven it."""
+    subject = call.caller.subject
+    assert isinstance(subject, Sender)
+    return subject
 
 
 def read(raw: bytes) -> Json:

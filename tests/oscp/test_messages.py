@@ -25,10 +25,8 @@ class Trial:
 
     def party(self, local_role, peer_role):
         """A registered party and its token."""
-        from ocp_node.oscp.parties.room import new_party
-
         def change(connection):
-            party = new_party(self.parties, local_role, peer_role, f"party {next(NAMES)}")
+            party = self.parties.new(local_role, peer_role, f"party {next(NAMES)}")
             party = self.parties.put(connection, party._replace(state="REGISTERED", base_url="http://127.0.0.1:9/oscp", version="2.0"), "their-token")
             return party, self.parties.issue(connection, party, "IN")
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...base.clock import instant_text
 from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
-from ..handshake.room import Handshakes
 from ..parties import rules, table
 from ..parties.records import Party
-from ..parties.room import Parties, new_party
-from ..registration.room import Registration
 from .records import Accepted, Invitation, Messages, Peer, PeerList, Status
+
+if TYPE_CHECKING:
+    from ..handshake.room import Handshakes
+    from ..parties.room import Parties
+    from ..registration.room import Registration
 
 MESSAGES_MAX = 200
 BODY_SHOWN = 2_000
@@ -55,7 +58,7 @@ def create_peer(room: Admin, call: Call) -> Write:
     wanted = call.body
 
     def change(connection: Any) -> tuple[Party, str]:
-        party = new_party(room.parties, wanted.local_role, wanted.peer_role, wanted.name, wanted.dialect, wanted.node)
+        party = room.parties.new(wanted.local_role, wanted.peer_role, wanted.name, wanted.dialect, wanted.node)
         room.parties.put(connection, party)
         return party, room.parties.issue(connection, party, "A", room.core.clock.time() + rules.TOKEN_A_SECONDS)
 
@@ -100,10 +103,14 @@ def unregister(room: Admin, call: Call) -> Write:
         room.registration.end(connection, party)
         if token and base_url:
             request_id = room.core.ids.uuid()
-            told = lambda: room.core.edge.app.workers.submit(lambda: _tell(room, base_url, token, request_id))   # noqa: E731
-            connection.after_commit(told)
+            connection.after_commit(functools.partial(_tell_later, room, base_url, token, request_id))
         return party._replace(state="UNREGISTERED")
     return _accepted(room, call, act)
+
+
+def _tell_later(room: Admin, base_url: str, token: str, request_id: str) -> None:
+    if room.core.edge is not None:
+        room.core.edge.app.workers.submit(functools.partial(_tell, room, base_url, token, request_id))
 
 
 def _tell(room: Admin, base_url: str, token: str, request_id: str) -> None:

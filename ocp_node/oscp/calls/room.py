@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...base import jsontext
 from ...base.errors import Busy, Refusal
@@ -12,9 +12,11 @@ from ...core import Core, Rooms
 from ...http.calls import OutboundError
 from ..parties import table as parties_table
 from ..parties.records import Party
-from ..parties.room import Parties
 from . import rules, table
 from .rules import Call, Verdict
+
+if TYPE_CHECKING:
+    from ..parties.room import Parties
 
 # What a room wants to know of a finished call: the database, the party, the call, what came of it, the status.
 Heard = Callable[[Any, Party, Call, Verdict, int], None]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...contract.route import Call, Write
 from ...core import Core, Rooms
 from .. import messages
-from ..calls.room import Calls
 from ..parties.records import Party, Sender
-from ..parties.room import Parties
-from ..registration.room import tolerated
+from ..parties.rules import tolerated
 from . import rules
 from .records import Handshake
+
+if TYPE_CHECKING:
+    from ..calls.room import Calls
+    from ..parties.room import Parties
 
 
 class Handshakes:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...base import jsontext
 from ...base.errors import Refusal
 from ...contract.route import Call, Write
 from ...core import Core, Rooms
 from .. import messages, times
-from ..calls.room import Calls
 from ..parties.records import Party, Sender
-from ..parties.room import Parties
-from ..registration.room import tolerated
+from ..parties.rules import tolerated
 from . import rules
 from .records import Heartbeat
+
+if TYPE_CHECKING:
+    from ..calls.room import Calls
+    from ..parties.room import Parties
 
 STORED_SECONDS = 5.0               # a deadline is written so often at most; every change of state at once
 AFTER_START_SECONDS = 30.0         # nobody is called offline sooner after a start

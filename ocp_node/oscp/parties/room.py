@@ -10,7 +10,7 @@ from ...base.buckets import Buckets, source_key
 from ...base.clock import instant_text
 from ...base.digest import sha256
 from ...base.errors import Refusal
-from ...contract.route import Call, Caller, Route
+from ...contract.route import Caller, Route
 from ...core import Core, Rooms
 from ...crypto import base64url, boxes
 from ...http.gates import Gates
@@ -102,6 +102,15 @@ class Parties:
         if party is None:
             raise Refusal("not_found", "no such party")
         return party
+
+    def new(self, local_role: str, peer_role: str, name: str, dialect: str = "", node: bool = False) -> Party:
+        """A party that is invited, checked: a pair of roles that talk to each other, a free name."""
+        if peer_role not in rules.PARTNERS.get(local_role, ()):
+            raise Refusal("invalid_request", f"{local_role} does not talk to {peer_role}")
+        if self.named(local_role, peer_role, name) is not None:
+            raise Refusal("conflict", "a party of this name and role exists")
+        now = self.core.clock.text()
+        return Party(self.core.ids.uuid(), local_role, peer_role, name, "INVITED", now, now, dialect=dialect, node=node)
 
     def named(self, local_role: str, peer_role: str, name: str) -> Party | None:
         return next((party for party in self.by_id.values() if (party.local_role, party.peer_role, party.name) == (local_role, peer_role, name)), None)
@@ -221,28 +230,11 @@ def _invite(core: Core, room: Parties) -> None:
                 room.put(connection, party._replace(state="FAILED", last_error="the node was stopped while registering"))
         for wanted in core.settings.oscp_invitations:
             if room.named(wanted["local_role"], wanted["peer_role"], wanted["name"]) is None:
-                party = new_party(room, wanted["local_role"], wanted["peer_role"], wanted["name"], wanted.get("dialect", ""), bool(wanted.get("node")))
+                party = room.new(wanted["local_role"], wanted["peer_role"], wanted["name"], wanted.get("dialect", ""), bool(wanted.get("node")))
                 room.put(connection, party)
                 room.expect(connection, party, wanted["token"], now + rules.TOKEN_A_SECONDS)
 
     core.loop.call_soon(lambda: core.writer.submit(change, lambda result, fault: core.log.fault("oscp.invite", fault) if fault else None))
-
-
-def new_party(room: Parties, local_role: str, peer_role: str, name: str, dialect: str = "", node: bool = False) -> Party:
-    """A party that is invited, checked: a pair of roles that talk to each other, a free name."""
-    if peer_role not in rules.PARTNERS.get(local_role, ()):
-        raise Refusal("invalid_request", f"{local_role} does not talk to {peer_role}")
-    if room.named(local_role, peer_role, name) is not None:
-        raise Refusal("conflict", "a party of this name and role exists")
-    now = room.core.clock.text()
-    return Party(room.core.ids.uuid(), local_role, peer_role, name, "INVITED", now, now, dialect=dialect, node=node)
-
-
-def sender_of(call: Call) -> Sender:
-    """Who sent this message; the gate has proven it."""
-    subject = call.caller.subject
-    assert isinstance(subject, Sender)
-    return subject
 
 
 def local_role(path: str) -> str:

@@ -114,3 +114,8 @@ def _near(target: Target) -> bool:
         address = ipaddress.ip_address(target.host.partition("%")[0])
         return address.is_loopback or address.is_private
     return "." not in target.host or target.host.endswith((".local", ".internal", ".localhost"))
+
+
+def tolerated(party: Party, what: str) -> Party:
+    """A deviation that was let through, counted for the operator."""
+    return party._replace(tolerated={**party.tolerated, what: party.tolerated.get(what, 0) + 1})

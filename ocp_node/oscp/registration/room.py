@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...base.errors import Refusal
 from ...contract.route import Call, Write
 from ...core import Core, Rooms
 from .. import messages
-from ..calls.room import Calls
 from ..calls.rules import Call as Sent
 from ..calls.rules import Verdict
 from ..parties import rules
 from ..parties.records import Party, Sender
-from ..parties.room import Parties, sender_of
 from .records import Register
+
+if TYPE_CHECKING:
+    from ..calls.room import Calls
+    from ..parties.room import Parties
 
 
 class Registration:
@@ -72,7 +74,7 @@ class Registration:
 
     def _complete(self, connection: Any, party: Party, token_out: str, base_url: str, correlation: str) -> None:
         if not correlation:
-            party = tolerated(party, "T11")
+            party = rules.tolerated(party, "T11")
         party = party._replace(state=rules.step(party, "replied"), base_url=base_url, version=rules.VERSION, connecting_since=0.0)
         self.registered(connection, self.parties.put(connection, party, token_out))
 
@@ -133,11 +135,6 @@ def build(core: Core, rooms: Rooms) -> Registration:
     return Registration(core, rooms["oscp.parties"], rooms["oscp.calls"])
 
 
-def tolerated(party: Party, what: str) -> Party:
-    """A deviation that was let through, counted for the operator."""
-    return party._replace(tolerated={**party.tolerated, what: party.tolerated.get(what, 0) + 1})
-
-
 def register(room: Registration, call: Call) -> Write:
     """POST register: a first register with token A, a reply, or a party that begins anew."""
     correlation, request_id = call.headers.get("x-correlation-id", ""), call.headers["x-request-id"]
@@ -158,5 +155,4 @@ def replace(room: Registration, call: Call) -> Write:
 
 def remove(room: Registration, call: Call) -> Write:
     """DELETE register: the registration ends, for both sides."""
-    sender_of(call)
     return messages.take(room.parties, call, None, lambda connection, sender, message: room.end(connection, sender.party))
