@@ -189,6 +189,9 @@ class Synced:
     remote_manifest: dict | None = wire(default=None, about="the peer's manifest, if it was asked for")
     error: str = wire(default="")
     code: str = wire(default="")
+    peer_id: str = wire(default="")
+    peer_status: int = wire(default=0, about="the status with which the peer refused")
+    peer_error: str = wire(default="", about="what the peer said")
 
 
 @record
