@@ -104,7 +104,7 @@ def next_deadline(connection: sqlite3.Connection) -> str:
 
 def expendable(connection: sqlite3.Connection, retention_class: str, limit: int) -> list[tuple[str, str, int]]:
     """Id, digest and size of the oldest artifacts of a class that are not pinned."""
-    rows = connection.execute("SELECT id, digest, size_bytes FROM mesh_artifact WHERE retention_class = ? AND pinned = 0 "
+    rows = connection.execute("SELECT id, digest, size_bytes FROM mesh_artifact WHERE retention_class = ? AND pinned = 0 AND retention_class <> 'durable' "
                               "ORDER BY created_at, number LIMIT ?", (retention_class, limit))
     return [(row[0], row[1], row[2]) for row in rows]
 

@@ -28,7 +28,9 @@ CREATE INDEX mesh_artifact_attempt ON mesh_artifact(attempt_id, created_at DESC,
 CREATE INDEX mesh_artifact_parent ON mesh_artifact(parent_artifact_id, created_at DESC, number) WHERE parent_artifact_id <> '';
 CREATE INDEX mesh_artifact_owner ON mesh_artifact(owner_peer_id, created_at DESC, number);
 CREATE INDEX mesh_artifact_media ON mesh_artifact(media_type, created_at DESC, number);
-CREATE INDEX mesh_artifact_class ON mesh_artifact(retention_class, pinned, created_at, number);
+CREATE INDEX mesh_artifact_class ON mesh_artifact(retention_class, created_at DESC, number);
+-- what a full store gives up first, and what is over
+CREATE INDEX mesh_artifact_expendable ON mesh_artifact(retention_class, created_at, number) WHERE pinned = 0 AND retention_class <> 'durable';
 CREATE INDEX mesh_artifact_due ON mesh_artifact(retention_deadline_at, number) WHERE retention_deadline_at <> '';
 
 -- One row per content; `refs` counts the artifacts that have it.  A blob without any is removed from the disk, then from here.
