@@ -54,7 +54,7 @@ def openapi(routes: Iterable[Route], title: str, version: str, servers: Sequence
     named: dict[str, Document] = {}
     paths: dict[str, Document] = {}
     for route in listed:
-        paths.setdefault(route.path.replace("...}", "}"), {})[route.method.lower()] = _operation(route, named)
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, named)
     for surface in sorted({route.surface for route in listed}):
         named[f"{surface}.Error"] = ERRORS[surface]
     if any(route.surface == "mesh" for route in listed):

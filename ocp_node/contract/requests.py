@@ -80,4 +80,4 @@ def protocol_validation(issues: Sequence[Issue], schema_ref: str, route: Route, 
 
 def contract_id(route: Route) -> str:
     """`post:/mesh/jobs/submit`: how the published contract names an endpoint."""
-    return f"{route.method.lower()}:{route.path}"
+    return f"{route.method.lower()}:{route.template}"

@@ -49,7 +49,7 @@ class Route:
     """One method and path.  `handler` is a function name of the room, or "" while the route is planned."""
     id: str                                            # "mesh.jobs.submit": client method, CLI verb, docs anchor, metric label
     method: str
-    path: str                                          # "/mesh/jobs/{job_id}"; a last "{name...}" may hold slashes
+    path: str                                          # "/mesh/jobs/{job_id}"; a "{name...}" may hold slashes
     summary: str                                       # a sentence
     auth: Auth
     lane: Lane
@@ -71,6 +71,11 @@ class Route:
     @property
     def surface(self) -> str:
         return self.id.split(".", 1)[0]
+
+    @property
+    def template(self) -> str:
+        """The path as documents print it."""
+        return self.path.replace("...}", "}")
 
     @property
     def room(self) -> str:

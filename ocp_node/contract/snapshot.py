@@ -59,7 +59,7 @@ def conformance(schemas: Mapping[str, Any]) -> Document:
 
 def endpoint(route: Route, schemas: Mapping[str, Any]) -> Document:
     """One endpoint of the document; `schemas` holds the published schemas and those of the records."""
-    return {"id": contract_id(route), "route_id": route.id, "method": route.method, "path": route.path,
+    return {"id": contract_id(route), "route_id": route.id, "method": route.method, "path": route.template,
             "group": route.contract.get("group", "extensions"), "handler": route.contract.get("handler", route.handler),
             "summary": route.summary, "request": _request(route, schemas), "response": _response(route, schemas),
             "auth": route.auth.value, "stability": route.stability.value}

@@ -1,4 +1,7 @@
-"""Method and path to a route.  Pure: exact paths by one look-up, others among the few that share their first two segments."""
+"""Method and path to a route.  Pure: exact paths by one look-up, others among the few that share their first two segments.
+
+`{name}` is one segment.  `{name...}`, behind two literal ones, is one or more: an id with slashes that nobody encoded.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +44,13 @@ class Router:
             methods = self._exact.setdefault(route.path, {})
         else:
             parts = route.path.split("/")
+            if "...}" in route.path and _group(parts) != "/".join(parts[1:3]):
+                raise ValueError(f"a long segment needs two literal ones before it: {route.path}")
             group = self._open.setdefault(_group(parts) if "{" not in _group(parts) else parts[1] + _ANY, [])
             methods = next((known for shape, known in group if _same_shape(shape, parts)), {})
             if not methods:
                 group.append((parts, methods))
-                group.sort(key=lambda entry: sum(part.startswith("{") for part in entry[0]))   # the most literal first
+                group.sort(key=lambda entry: _openness(entry[0]))
         if route.method in methods:
             raise ValueError(f"two routes for {route.method} {route.path}")
         methods[route.method] = route
@@ -78,22 +83,40 @@ def _group(parts: list[str]) -> str:
     return parts[1] + "/" + parts[2] if len(parts) > 3 else parts[1] if len(parts) > 1 else ""
 
 
+def _openness(shape: list[str]) -> tuple[int, int, int]:
+    """Order of shapes: those without a long segment first, then the most literal, then the longest."""
+    opened = [part for part in shape if part[:1] == "{"]
+    return sum(part.endswith("...}") for part in opened), len(opened), -len(shape)
+
+
 def _same_shape(one: list[str], other: list[str]) -> bool:
     return len(one) == len(other) and all(a == b or (a[:1] == "{" and b[:1] == "{") for a, b in zip(one, other))
 
 
 def _values(shape: list[str], parts: list[str]) -> dict[str, str] | None:
     if len(shape) != len(parts):
-        return None
+        return _long_values(shape, parts) if len(shape) < len(parts) else None
     values: dict[str, str] = {}
     for want, have in zip(shape, parts):
         if want[:1] == "{":
             if not have:
                 return None
-            values[want[1:-1]] = decoded(have) if "%" in have else have
+            values[want[1:-1].removesuffix("...")] = decoded(have) if "%" in have else have
         elif want != have:
             return None
     return values
+
+
+def _long_values(shape: list[str], parts: list[str]) -> dict[str, str] | None:
+    """The values when one segment of the shape stands for several of the path; they begin and end with none that is empty."""
+    place = next((place for place, part in enumerate(shape) if part.endswith("...}")), -1)
+    if place < 0:
+        return None
+    end = len(parts) - (len(shape) - place - 1)
+    values = _values([*shape[:place], *shape[place + 1:]], [*parts[:place], *parts[end:]])
+    if values is None or not parts[place] or not parts[end - 1]:
+        return None
+    return {**values, shape[place][1:-4]: "/".join(decoded(part) if "%" in part else part for part in parts[place:end])}
 
 
 def decoded(segment: str) -> str:
