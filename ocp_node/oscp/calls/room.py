@@ -88,6 +88,9 @@ class Calls:
         """On a worker: one attempt, and what follows from it."""
         try:
             party = self.parties.by_id.get(call.party_id)
+            with self.core.reader.snapshot() as connection:
+                if not table.waits(connection, call.number):
+                    return                       # its end was stored after the ticker had looked
             if party is None or self.core.clock.time() >= call.expires_at:
                 verdict, status = Verdict("drop"), 0
             else:
@@ -122,10 +125,9 @@ class Calls:
 
     def _settle(self, connection: Any, call: Call, verdict: Verdict, status: int) -> None:
         """The call is over or waits anew; the party and the room that made it know."""
-        party = parties_table.party(connection, call.party_id)
-        if party is None:
+        if parties_table.party(connection, call.party_id) is None:
             return
-        now = self.core.clock.time()
+        party, now = self.parties.now(connection, call.party_id), self.core.clock.time()
         parties_table.put_message(connection, party.id, "out", call.endpoint, call.request_id, call.correlation, status,
                                   "" if call.endpoint == "register" else call.body, self.core.clock.text())
         if verdict.what == "again":

@@ -19,6 +19,11 @@ def waiting(connection: sqlite3.Connection) -> list[Call]:
         f"SELECT {_COLUMNS} FROM oscp_call WHERE number IN (SELECT min(number) FROM oscp_call GROUP BY party_id) ORDER BY not_before LIMIT 200")]
 
 
+def waits(connection: sqlite3.Connection, number: int) -> bool:
+    """Is the call still to be made?"""
+    return connection.execute("SELECT 1 FROM oscp_call WHERE number = ?", (number,)).fetchone() is not None
+
+
 def count(connection: sqlite3.Connection, party_id: str) -> int:
     return int(connection.execute("SELECT count(*) FROM oscp_call WHERE party_id = ?", (party_id,)).fetchone()[0])
 

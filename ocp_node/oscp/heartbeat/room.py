@@ -73,10 +73,7 @@ class Heartbeats:
         return wait
 
     def _changed(self, connection: Any, party_id: str) -> None:
-        known = self.parties.by_id.get(party_id)
         party = self.parties.now(connection, party_id)
-        if known is not None and known.last_in > party.last_in:
-            party = party._replace(offline_at=known.offline_at, last_in=known.last_in, online_after=known.online_after)
         state, _ = rules.next_state(party, self.core.clock.time())
         if state == party.liveness:
             return
@@ -145,9 +142,6 @@ def beat(room: Heartbeats, call: Call) -> Write:
 
     def effect(connection: Any, sender: Sender, message: Heartbeat) -> None:
         party = tolerated(sender.party, "T3") if notes else sender.party
-        known = room.parties.by_id.get(party.id)
-        if known is not None and known.last_in > party.last_in:
-            party = party._replace(last_in=known.last_in, offline_at=known.offline_at)
         room.beat(connection, party, times.seconds(message.offline_mode_at))
 
     return messages.take(room.parties, call, Heartbeat, effect, prepare=prepare)

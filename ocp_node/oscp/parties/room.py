@@ -97,11 +97,14 @@ class Parties:
         return party
 
     def now(self, connection: Any, party_id: str) -> Party:
-        """Inside a change: the party as it stands in this transaction, or Refusal `not_found`."""
-        party = table.party(connection, party_id)
+        """Inside a change: the party as it stands in this transaction, or Refusal `not_found`.
+
+        Not every heartbeat is written, so the newest deadline may be known to memory alone.
+        """
+        party, known = table.party(connection, party_id), self.by_id.get(party_id)
         if party is None:
             raise Refusal("not_found", "no such party")
-        return party
+        return party._replace(last_in=known.last_in, offline_at=known.offline_at) if known is not None and known.last_in > party.last_in else party
 
     def new(self, local_role: str, peer_role: str, name: str, dialect: str = "", node: bool = False) -> Party:
         """A party that is invited, checked: a pair of roles that talk to each other, a free name."""
