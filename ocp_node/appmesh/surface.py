@@ -1,5 +1,6 @@
 """The routes of every room of the App Mesh surface."""
 
+from ..contract.route import Auth
 from .apps.routes import ROUTES as APPS
 from .config.routes import ROUTES as CONFIG
 from .files.routes import ROUTES as FILES
@@ -16,3 +17,6 @@ from .users.routes import ROUTES as USERS
 ROUTES = (
     *SESSIONS, *APPS, *RUNS, *TASKS, *USERS, *ROLES, *FILES, *LABELS, *CONFIG, *METRICS, *RESOURCES, *SUBSCRIPTIONS,
 )
+
+GATES = {Auth.APPMESH: "appmesh.sessions"}
+START = ("appmesh.users",)

@@ -1,14 +1,14 @@
 """What may be asked of App Mesh users."""
 
-from ...contract.route import Auth, Lane, Route, planned
+from ...contract.route import Auth, Lane, Route
 
-ROUTES = planned((
+ROUTES = (
     Route("appmesh.users.list", "GET", "/appmesh/users",
           "List all users.",
           Auth.APPMESH, Lane.INLINE, "list_all", needs="user-list"),
     Route("appmesh.users.show_self", "GET", "/appmesh/user/self",
           "Show the caller as a user.",
-          Auth.APPMESH, Lane.INLINE, "show_self"),
+          Auth.APPMESH, Lane.INLINE, "show_self", reply="Shown"),
     Route("appmesh.users.permissions", "GET", "/appmesh/user/permissions",
           "List the permissions of the caller.",
           Auth.APPMESH, Lane.INLINE, "permissions"),
@@ -17,23 +17,23 @@ ROUTES = planned((
           Auth.APPMESH, Lane.INLINE, "groups"),
     Route("appmesh.users.put", "PUT", "/appmesh/user/{user}",
           "Add a user, or replace what is known of one.",
-          Auth.APPMESH, Lane.WORKER, "put", needs="user-add"),
+          Auth.APPMESH, Lane.WORKER, "put", needs="user-add", body="Definition", reply="Message"),
     Route("appmesh.users.delete", "DELETE", "/appmesh/user/{user}",
           "Remove a user.",
-          Auth.APPMESH, Lane.WRITE, "delete", needs="user-delete"),
+          Auth.APPMESH, Lane.WRITE, "delete", needs="user-delete", reply="Message"),
     Route("appmesh.users.change_password", "POST", "/appmesh/user/{user}/passwd",
           "Change a user's password.",
-          Auth.APPMESH, Lane.WORKER, "change_password"),
+          Auth.APPMESH, Lane.WORKER, "change_password", body="Passwords", reply="Message"),
     Route("appmesh.users.lock", "POST", "/appmesh/user/{user}/lock",
           "Keep a user from logging in.",
-          Auth.APPMESH, Lane.WRITE, "lock", needs="user-lock"),
+          Auth.APPMESH, Lane.WRITE, "lock", needs="user-lock", reply="Message"),
     Route("appmesh.users.unlock", "POST", "/appmesh/user/{user}/unlock",
           "Let a user log in again.",
-          Auth.APPMESH, Lane.WRITE, "unlock", needs="user-unlock"),
+          Auth.APPMESH, Lane.WRITE, "unlock", needs="user-unlock", reply="Message"),
     Route("appmesh.users.show_principal", "GET", "/appmesh/principal/self",
           "Show the caller, under the name that newer clients use.",
-          Auth.APPMESH, Lane.INLINE, "show_self"),
+          Auth.APPMESH, Lane.INLINE, "show_self", reply="Shown"),
     Route("appmesh.users.principal_permissions", "GET", "/appmesh/principal/self/permissions",
           "List the caller's permissions, under the name that newer clients use.",
           Auth.APPMESH, Lane.INLINE, "permissions"),
-))
+)
