@@ -164,11 +164,13 @@ class Write:
 @dataclass(frozen=True, slots=True)
 class Wait:
     """A long poll: `ready()` is asked now and whenever one of `topics` stirs; its Reply ends the wait.
-    At the deadline `late()` answers.  Both run on the loop and must not wait."""
+    At the deadline `late()` answers; None means that the answer is on its way, and a topic will stir.  Both run on the loop and must not wait.
+    A node that stops answers with `late()` at once, unless `work` is done for the answer: then it may still come."""
     ready: Callable[[], Reply | None]
-    late: Callable[[], Reply]
+    late: Callable[[], Reply | None]
     seconds: float
     topics: tuple[str, ...]
+    work: bool = False
 
 
 @dataclass(frozen=True, slots=True)

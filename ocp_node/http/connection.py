@@ -34,7 +34,7 @@ class Connection:
     """A caller's socket.  `buffer` holds what was read and not yet used, `out` what the caller has not taken yet."""
 
     __slots__ = ("server", "sock", "address", "state", "buffer", "out", "exchange", "deadline", "timer", "mask", "chunks", "body",
-                 "closing", "ended", "advancing", "plain", "stopping", "lingered", "handshaking", "listener", "__weakref__")
+                 "closing", "ended", "advancing", "plain", "stopping", "lingered", "handshaking", "listener", "waiting_for", "__weakref__")
 
     def __init__(self, server: NodeServer, sock: Any, address: str) -> None:
         self.server = server
@@ -51,6 +51,7 @@ class Connection:
         self.advancing = False
         self.stopping: Callable[[], None] | None = None     # what to call when a stream or a wait is over
         self.listener: Any = None         # the WebSocket behind this connection
+        self.waiting_for: _Waiting | None = None            # the long poll that will answer
         self.lingered = 0
         self.handshaking = server.tls is not None
         self.plain = server.tls is None
@@ -484,15 +485,23 @@ class Connection:
             self.abandon()
 
     def wind_down(self) -> None:
-        """The node stops: idle connections and streams end now, an answer on its way is still sent."""
-        if self.state == HEAD and not self.buffer and self.out is None:
-            self.abandon()
+        """The node stops: idle connections, streams and long polls end now, an answer on its way is still sent."""
+        exchange = self.exchange
+        if exchange is not None and exchange.head is not None:
+            exchange.head = exchange.head.last()
+        if self.state == HEAD and not self.buffer:
+            self._finish()
         elif self.state == STREAM:
             if self.listener is not None:
                 self.listener.going_away()
             self._finish()
-        elif self.state == BUSY and self.stopping is not None:
-            self.abandon()
+        elif self.waiting_for is not None and not self.waiting_for.works:
+            self.waiting_for.late()
+
+    def give_up(self) -> None:
+        """The node cannot wait any longer: who waits for work is told how it stands."""
+        if self.waiting_for is not None:
+            self.waiting_for.late()
 
     def abandon(self) -> None:
         """The socket is closed, whatever was going on."""
@@ -682,8 +691,11 @@ class _Waiting:
     def start(self) -> None:
         connection = self._connection
         connection.stopping = self._over
+        connection.waiting_for = self
         self._stop = connection.server.signals.listen(self._wait.topics, self._stirred)
-        self._timer = connection.call_later(min(self._wait.seconds, limits.WAIT_SECONDS_MAX), self._late)
+        self._timer = connection.call_later(min(self._wait.seconds, limits.WAIT_SECONDS_MAX), self.late)
+        if connection.server.draining:
+            connection.wind_down()
 
     def ask(self) -> bool:
         """True when the wait is over, answered."""
@@ -708,7 +720,13 @@ class _Waiting:
         if self._connection.exchange is self._exchange:
             self._answer(self._wait.ready)
 
-    def _late(self) -> None:
+    @property
+    def works(self) -> bool:
+        """Is something being done for the answer?"""
+        return self._wait.work
+
+    def late(self) -> None:
+        """Nothing more is waited for; what is known now is the answer."""
         if self._connection.exchange is self._exchange and self._connection.state == BUSY:
             self._answer(self._wait.late)
 
@@ -716,6 +734,7 @@ class _Waiting:
         self._stop()
         if self._timer is not None:
             self._timer.cancel()
+        self._connection.waiting_for = None
         self._connection.server.streams -= 1
 
 

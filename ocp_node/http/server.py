@@ -174,17 +174,23 @@ class NodeServer(ThreadingHTTPServer):
             self._ended.set()
 
     def drain(self, seconds: float = 5.0) -> None:
-        """Stop accepting, let requests on their way finish, end streams; the loop ends when all are gone or after `seconds`."""
+        """Refuse new callers, let requests on their way finish, end streams; the loop ends when all are gone or after `seconds`."""
         def begin() -> None:
             if self.draining:
                 return
             self.draining = True
             self.loop.unregister(self.socket.fileno())
+            self.socket.close()
             for connection in list(self.connections):
                 connection.wind_down()
             if not self.connections:
                 self.loop.stop()
-            self.loop.call_later(seconds, self.loop.stop)
+            self.loop.call_later(seconds, end)
+
+        def end() -> None:
+            for connection in list(self.connections):
+                connection.give_up()
+            self.loop.stop()
         self.loop.call_soon(begin)
 
     def shutdown(self) -> None:

@@ -45,7 +45,7 @@ class Inline:
         ticket = Ticket(self, judged, keep, answer)
         seconds = judged.asked.spec["execution"]["timeout_seconds"] if judged.asked is not None else rules.BACKOFF_SECONDS_MAX
         return Wait(ticket.ready, ticket.late, PLACE_SECONDS + seconds + self.core.settings.stop_grace_seconds + MORE_SECONDS,
-                    (ticket.topic,))
+                    (ticket.topic,), work=True)
 
     def enter(self, ticket: Ticket) -> None:
         """The ticket takes a place, or stands in line for one."""

@@ -96,7 +96,7 @@ class Ticket:
         self._change = change
         self._answer = answer
         self.topic = f"mesh.claim:{waiting.core.ids.hex(16)}"
-        self._begun = self._over = False
+        self._begun = self._over = self._trying = False
         self._worker: Members = {}
         self._last: Members = {}
         self._reply: Reply | None = None
@@ -111,11 +111,11 @@ class Ticket:
             raise self._fault
         return self._reply
 
-    def late(self) -> Reply:
-        """Nothing came."""
+    def late(self) -> Reply | None:
+        """Nothing came; or a claim is being made, whose outcome must not be lost."""
         self._over = True
         self._waiting.drop(self)
-        return self._answer(self._last)
+        return None if self._trying else self._answer(self._last)
 
     def fits(self, wanted: list[Needs]) -> bool:
         return self._waiting.worker_fits(self._worker, wanted)
@@ -123,9 +123,11 @@ class Ticket:
     def attempt(self, then: Callable[[], None]) -> None:
         """A claim; `then` is called when it is known what came of it."""
         def settled(result: Any, fault: BaseException | None) -> None:
+            self._trying = False
             self._settled(result, fault)
             then()
 
+        self._trying = True
         try:
             self._waiting.core.writer.submit(self._change, settled)
         except Refusal as busy:
