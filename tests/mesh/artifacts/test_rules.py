@@ -111,7 +111,7 @@ def test_the_deadline_itself_counts_as_over(deadline: str, pinned: bool, over: b
 
 
 def test_publishers_cannot_speak_for_the_node() -> None:
-    forged = {name: "forged" for name in rules.RESERVED} | {"artifact_kind": "result"}
+    forged = dict.fromkeys(rules.RESERVED, "forged") | {"artifact_kind": "result"}
     assert rules.published_metadata(forged, {"source_peer_id": "true"}) == {"artifact_kind": "result", "source_peer_id": "true"}
 
 
