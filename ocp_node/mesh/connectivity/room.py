@@ -44,12 +44,12 @@ class Connectivity:
                 "share_url": urls[0] if urls else base_url, "sharing_mode": "lan" if urls else "local",
                 "share_advice": rules.share_advice(host, local)}
 
-    def diagnostics(self, trusted: bool = True, *, limit: int = SCAN_URLS, port: int = 0) -> Members:
+    def diagnostics(self, trusted: bool = True) -> Members:
         """The same with where a scan would look, and what failed lately; both empty for those who may not know the network."""
         shown = self.reachability()
         if not trusted:
             return {**shown, "scan_urls": [], "recent_errors": []}
-        return {**shown, "scan_urls": self.scan_urls(limit, port), "recent_errors": self._recent_errors()}
+        return {**shown, "scan_urls": self.scan_urls(SCAN_URLS), "recent_errors": self._recent_errors()}
 
     def scan_urls(self, limit: int, port: int = 0) -> list[str]:
         """Where a scan looks: at peers and candidates, at what announces itself on the local network, at neighbouring addresses.

@@ -83,7 +83,7 @@ class Discovery:
         connectivity, most = self._rooms["mesh.connectivity"], max(1, min(limit, rules.SCAN_URLS_MAX))
         urls = connectivity.scan_urls(most, port)
         found = self.seeking().seek(Wanted(urls, trust_tier, timeout, loopback=loopback, source="local network", seconds=seconds))
-        return {**found, "suggested_urls": urls, "diagnostics": connectivity.diagnostics(limit=most, port=port)}
+        return {**found, "suggested_urls": urls, "diagnostics": {**connectivity.diagnostics(), "scan_urls": urls}}
 
     def seeking(self) -> Seeking:
         """The way to look for nodes."""
