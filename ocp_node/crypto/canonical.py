@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from math import isfinite
 from typing import Any
 
+from ..base.digest import sha256
 from ..base.errors import Malformed, Problem
 
 Place = tuple["str | int", ...]
@@ -55,12 +56,32 @@ def cbor(value: object) -> bytes:
     return bytes(out)
 
 
+def cbor_members(value: dict[str, Any]) -> dict[str, bytes]:
+    """Each member of an object with its encoded pair, in the order of deterministic CBOR.
+
+    For who needs the bytes of an object with and without some of its members (`cbor_joined`): each is encoded once.
+    """
+    pairs: dict[str, bytes] = {}
+    for encoded, name in sorted((cbor(name), name) for name in value):
+        out = bytearray(encoded)
+        try:
+            _cbor(value[name], out)
+        except _Unencodable as fault:
+            raise _wrong((name, *reversed(fault.steps)), fault.code) from None
+        pairs[name] = bytes(out)
+    return pairs
+
+
+def cbor_joined(pairs: Collection[bytes]) -> bytes:
+    """The object whose encoded pairs these are, already in order."""
+    return _head(0xA0, len(pairs)) + b"".join(pairs)
+
+
 def sha256_text(raw: bytes) -> str:
     """The directory's digest form: `sha256:` and base64url without padding."""
-    import hashlib
 
     from . import base64url
-    return "sha256:" + base64url.encode(hashlib.sha256(raw).digest())
+    return "sha256:" + base64url.encode(sha256(raw).digest())
 
 
 def _wrong(place: Place, code: str) -> Malformed:

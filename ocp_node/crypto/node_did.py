@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..base.digest import sha256
 from ..base.errors import Malformed, Problem, Refusal
 from . import base64url, canonical, keys
 
@@ -151,7 +152,14 @@ def reduced(artifact: Mapping[str, Any]) -> dict[str, Any]:
     return {name: kept if name == "signature" else member for name, member in artifact.items()}
 
 
+def signing_input_and_digest(domain: str, artifact: Mapping[str, Any]) -> tuple[bytes, str]:
+    """`signing_input` of an artifact and its `digest`, encoded once for both."""
+    members = canonical.cbor_members(dict(artifact))
+    unsigned = [pair for name, pair in members.items() if name != "signature"]
+    whole = sha256(canonical.cbor_joined(members.values())).digest()
+    return domain.encode() + b"\0" + canonical.cbor_joined(unsigned), base64url.encode(whole)
+
+
 def digest(artifact: Mapping[str, Any]) -> str:
     """SHA-256 of the whole artifact's deterministic CBOR as base64url: its ETag, whatever its spelling."""
-    import hashlib
-    return base64url.encode(hashlib.sha256(canonical.cbor(dict(artifact))).digest())
+    return base64url.encode(sha256(canonical.cbor(dict(artifact))).digest())

@@ -41,6 +41,10 @@ class Advertisement:
         self._text = self.text
         self._digest = self.digest
 
+    def verified_as(self, digest: str) -> None:
+        """The digest was worked out beside the signature."""
+        self._digest = digest
+
     @property
     def text(self) -> bytes:
         """What is served: compact JSON, members in the order in which they came."""
@@ -78,7 +82,9 @@ def verify(advertisement: Advertisement) -> None:
     """The node that the advertisement names has signed it.  Refusal `key-mismatch` or `invalid-signature` otherwise."""
     if advertisement.node_id != node_did.NODE + advertisement.key_text:
         raise Refusal("key-mismatch")
-    node_did.check_artifact(node_did.public_key(advertisement.node_id), node_did.ADVERTISEMENT, advertisement.document)
+    message, digest = node_did.signing_input_and_digest(node_did.ADVERTISEMENT, advertisement.document)
+    node_did.check(shapes.public_key(advertisement.node_id), message, advertisement.document["signature"]["value"])
+    advertisement.verified_as(digest)
 
 
 def _endpoint(value: Any, shape: Shape) -> Found:

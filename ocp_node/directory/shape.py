@@ -6,9 +6,10 @@ and whatever Python reads more widely than the schemas (`True` is 1, `1.0` is 1,
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import date
 from math import isfinite
 from typing import Any
@@ -24,9 +25,10 @@ UNBOUNDED = 2**31
 NODE_ID_LENGTH_MAX = 256
 PROBLEMS_MAX = 50
 MICROSECONDS = 1_000_000
+DATE_LENGTH_MAX = 40
 
 Place = tuple["str | int", ...]
-Found = Iterable[tuple[Place, str]]      # where, below the member that was checked, and which rule
+Found = Sequence[tuple[Place, str]]      # where, below the member that was checked, and which rule; empty when it is fine
 FINE: Found = ()
 
 _NODE_ID = re.compile(r"node:did:key:z[1-9A-HJ-NP-Za-km-z]+\Z")
@@ -72,10 +74,16 @@ def parse(raw: bytes) -> dict[str, Any]:
 
 
 def check(value: Any, table: Table, shape: Shape, code: str, *, escaped: bool = True) -> None:
-    """The value is an object that fits the table and a signed encoding, or `Malformed` with `code` and every problem."""
-    problems = list(unfit(value, (), 1, shape.depth, escaped))
-    known = {problem.path for problem in problems}
-    problems += [Problem(place, rule) for place, rule in object_of(value, shape, table) if place not in known]
+    """The value is an object that fits the table and a signed encoding, or `Malformed` with `code` and every problem.
+
+    `escaped` False: the text held no `\\u`, so no unpaired surrogate can be in it.
+    """
+    problems: list[Problem] = []
+    unfit(value, (), 1, shape.depth, escaped, problems)
+    found = object_of(value, shape, table)
+    if found:
+        known = {problem.path for problem in problems}
+        problems += [Problem(place, rule) for place, rule in found if place not in known]
     if problems:
         raise Malformed(problems[:PROBLEMS_MAX], code)
 
@@ -94,32 +102,27 @@ def _constant(word: str) -> Any:
 _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant)
 
 
-def unfit(value: Any, place: Place, depth: int, depth_max: int, escaped: bool) -> Iterator[Problem]:
-    """What strict JSON allows and a signed encoding does not: depth, numbers out of range, unpaired surrogates.
-
-    `escaped` False: the text held no `\\u`, so no unpaired surrogate can be in it.
-    """
+def unfit(value: Any, place: Place, depth: int, depth_max: int, escaped: bool, problems: list[Problem]) -> None:
+    """What strict JSON allows and a signed encoding does not is added to `problems`: depth, numbers out of range, unpaired
+    surrogates."""
     kind = type(value)
-    if kind is dict or kind is list:
+    if kind is str:
+        if escaped and not _encodable(value):
+            problems.append(Problem(place, "invalid-unicode"))
+    elif kind is dict or kind is list:
         if depth > depth_max:
-            yield Problem(place, "too-deep")
+            problems.append(Problem(place, "too-deep"))
             return
         for step, child in value.items() if kind is dict else enumerate(value):
-            below = type(child)
-            if below is str and not escaped:
-                continue                                   # most members are texts, and these cannot be wrong
             if escaped and type(step) is str and not _encodable(step):
-                yield Problem(place, "invalid-unicode")
-            elif below is not bool and child is not None:
-                yield from unfit(child, (*place, step), depth + 1, depth_max, escaped)
-    elif kind is str:
-        if not _encodable(value):
-            yield Problem(place, "invalid-unicode")
+                problems.append(Problem(place, "invalid-unicode"))
+            elif escaped or type(child) is not str:        # most members are texts, and without escapes these cannot be wrong
+                unfit(child, (*place, step), depth + 1, depth_max, escaped, problems)
     elif kind is int:
         if not CBOR_INTEGER_MIN <= value <= CBOR_INTEGER_MAX:
-            yield Problem(place, "integer-range")
+            problems.append(Problem(place, "integer-range"))
     elif kind is float and not isfinite(value):
-        yield Problem(place, "number-range")
+        problems.append(Problem(place, "number-range"))
 
 
 def _encodable(text: str) -> bool:
@@ -137,12 +140,25 @@ def is_node_id(text: str) -> bool:
     return len(text) <= NODE_ID_LENGTH_MAX and _NODE_ID.match(text) is not None
 
 
+@functools.lru_cache(maxsize=1024)       # each is asked for twice, and nodes come again
+def public_key(node_id: str) -> bytes:
+    """The key behind a text that looks like a node id; `Malformed` when there is none."""
+    return node_did.public_key(node_id)
+
+
 def instant_us(text: Any) -> int:
     """The instant of an RFC 3339 date-time, in whole microseconds since 1970.  ValueError for every other text.
 
     An expression of our own, because `datetime.fromisoformat` takes week dates, bare dates and missing zones.
     """
-    found = _DATE.match(text) if type(text) is str else None
+    if type(text) is not str or len(text) > DATE_LENGTH_MAX:
+        raise ValueError("not a date-time")
+    return _instant_us(text)
+
+
+@functools.lru_cache(maxsize=1024)       # a page of artifacts has few different times, and each is asked for more than once
+def _instant_us(text: str) -> int:
+    found = _DATE.match(text)
     if found is None:
         raise ValueError("not a date-time")
     year, month, day, hour, minute, second, fraction, sign, zone_hours, zone_minutes = found.groups()
@@ -216,8 +232,11 @@ def node_id(value: Any, shape: Shape) -> Found:
         return wrong("type")
     if not is_node_id(value):
         return wrong("pattern")
-    problem = node_did.problem(value)
-    return wrong(problem) if problem else FINE
+    try:
+        public_key(value)
+    except Malformed:
+        return wrong("not-canonical-did-key")
+    return FINE
 
 
 def node_id_form(value: Any, shape: Shape) -> Found:
@@ -279,40 +298,43 @@ def nullable(inner: Check) -> Check:
     return lambda value, shape: FINE if value is None else inner(value, shape)
 
 
-def object_of(value: Any, shape: Shape, table: Table, closed: bool = False) -> Iterator[tuple[Place, str]]:
+def object_of(value: Any, shape: Shape, table: Table, closed: bool = False) -> Found:
     """An object by a table; members that it does not name are open, unless it is `closed`."""
     if type(value) is not dict:
-        yield (), "type"
-        return
+        return wrong("type")
+    found: list[tuple[Place, str]] = []
     for name, required, checked in table:
         if name in value:
-            for below, code in checked(value[name], shape):
-                yield (name, *below), code
+            below = checked(value[name], shape)
+            if below:
+                found += [((name, *place), code) for place, code in below]
         elif required:
-            yield (name,), "required"
+            found.append(((name,), "required"))
     if closed:
-        for name in value.keys() - {name for name, _, _ in table}:
-            yield (name,), "unknown"
+        found += [((name,), "unknown") for name in value.keys() - {name for name, _, _ in table}]
+    return found
 
 
-def list_of(value: Any, shape: Shape, items_max: int, checked: Check, items_min: int = 1) -> Iterator[tuple[Place, str]]:
+def list_of(value: Any, shape: Shape, items_max: int, checked: Check, items_min: int = 1) -> Found:
     """A list whose every item passes."""
     if type(value) is not list:
-        yield (), "type"
-    elif len(value) < items_min:
-        yield (), "min-items"
-    elif len(value) > items_max:
-        yield (), "max-items"
-    else:
-        for index, item in enumerate(value):
-            for below, code in checked(item, shape):
-                yield (index, *below), code
+        return wrong("type")
+    if len(value) < items_min:
+        return wrong("min-items")
+    if len(value) > items_max:
+        return wrong("max-items")
+    found: list[tuple[Place, str]] = []
+    for index, item in enumerate(value):
+        below = checked(item, shape)
+        if below:
+            found += [((index, *place), code) for place, code in below]
+    return found
 
 
 def unique_words(items_max: int, checked: Check, items_min: int = 1) -> Check:
     """A list of different texts."""
     def listed(value: Any, shape: Shape) -> Found:
-        found = list(list_of(value, shape, items_max, checked, items_min))
+        found = list_of(value, shape, items_max, checked, items_min)
         if not found and len(value) != len(set(value)):
             return wrong("unique-items")
         return found

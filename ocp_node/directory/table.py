@@ -53,10 +53,10 @@ def known(connection: sqlite3.Connection, node_id: str) -> Known | None:
 def put(connection: sqlite3.Connection, kept: Advertisement, stored_us: int, held_until_us: int, retain_until_us: int,
         first: bool) -> int:
     """The artifact is the node's newest, at a new position, which is given; its number is the node's highest."""
-    replaced = connection.execute("DELETE FROM adv_current WHERE node_id = ?", (kept.node_id,)).rowcount
-    connection.execute("UPDATE adv_state SET position = position + 1, nodes = nodes + ?, highwaters = highwaters + ?",
-                       (1 - replaced, int(first)))
-    position = int(connection.execute("SELECT position FROM adv_state").fetchone()[0])
+    replaced = 0 if first else connection.execute("DELETE FROM adv_current WHERE node_id = ?", (kept.node_id,)).rowcount
+    given = connection.execute("UPDATE adv_state SET position = position + 1, nodes = nodes + ?, highwaters = highwaters + ? "
+                               "RETURNING position", (1 - replaced, int(first))).fetchall()
+    position = int(given[0][0])
     connection.execute("INSERT INTO adv_current VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                        (position, kept.node_id, kept.sequence_no, kept.advertisement_id, kept.digest, kept.advertised_us,
                         kept.expires_us, stored_us, held_until_us, kept.text.decode()))

@@ -229,3 +229,16 @@ def test_the_first_vector_has_the_published_length_and_digest():
     first = ENVELOPES["vectors"][0]
     assert len(first["canonical_utf8"]) == first["canonical_length"] == 206
     assert hashlib.sha256(first["canonical_utf8"].encode()).hexdigest() == first["canonical_sha256"]
+
+
+def test_members_encoded_one_by_one_make_the_same_bytes():
+    for case in DIRECTORY["signing_vectors"]:
+        members = canonical.cbor_members(case["artifact"])
+        assert canonical.cbor_joined(members.values()) == canonical.cbor(case["artifact"])
+        without = {name: value for name, value in case["artifact"].items() if name != "signature"}
+        assert canonical.cbor_joined([pair for name, pair in members.items() if name in without]) == canonical.cbor(without)
+    wide = {f"member {number}": number for number in range(300)}
+    assert canonical.cbor_joined(canonical.cbor_members(wide).values()) == canonical.cbor(wide)
+    with pytest.raises(Malformed) as caught:
+        canonical.cbor_members({"a": [1, 2**70]})
+    assert caught.value.problems[0].pointer() == "/a/1"

@@ -176,3 +176,10 @@ def test_the_etag_does_not_depend_on_member_order():
     backwards = dict(reversed(list(PUBLISHED["artifact"].items())))
     assert node_did.digest(backwards) == PUBLISHED["artifact_digest"]
     assert canonical.cbor(backwards) == canonical.cbor(PUBLISHED["artifact"])
+
+
+@pytest.mark.parametrize("case", VECTORS["signing_vectors"], ids=lambda case: case["name"])
+def test_input_and_digest_are_the_same_when_encoded_once_for_both(case):
+    message, digest = node_did.signing_input_and_digest(node_did.ADVERTISEMENT, case["artifact"])
+    assert message == node_did.signing_input(node_did.ADVERTISEMENT, case["artifact"])
+    assert digest == node_did.digest(case["artifact"])

@@ -120,6 +120,18 @@ def test_chunked_bodies_are_decoded_under_the_same_bound(node):
     assert status_of(answer) == 413 and b"body-too-large" in answer
 
 
+def test_a_body_that_does_not_come_is_answered_after_ten_seconds(node):
+    with socket.create_connection(("127.0.0.1", node.port), timeout=20) as sock:
+        sock.sendall(head(A.path, "Content-Length: 100") + b"{")
+        node.until(lambda: node.on_loop(lambda: any(each.exchange is not None for each in node.node.server.connections)),
+                   "the head")
+        node.advance(9.9)
+        assert node.get("/adv").status == 200
+        node.advance(0.2)
+        answer = read_answer(sock)
+    assert status_of(answer) == 408 and b'"reason":"request-timeout"' in answer
+
+
 def test_the_bound_of_bodies_is_the_operators(make):
     node = make(directory_max_body_bytes=1000)
     assert put(node, A, 1, members={"x": "y" * 1000}).json["max-bytes"] == 1000
