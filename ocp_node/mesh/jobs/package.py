@@ -6,10 +6,10 @@ after a crash there are all or none.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...base.digest import sha256
 from ...crypto import canonical, documents
 from ..values import members
 
@@ -43,7 +43,7 @@ class Piece:
         self.media_type = media_type
         self.content = content
         self.metadata = metadata
-        self.digest = hashlib.sha256(content).hexdigest()
+        self.digest = sha256(content).hexdigest()
 
 
 class Package:
@@ -147,7 +147,7 @@ class Package:
         predicate = {**self._named(), "kind": job.kind, "policy": job.policy, "artifact_inputs": job.artifact_inputs,
                      "materials": self._materials(), "result_descriptor": described,
                      "bundle_members": [self._oci(piece) for piece in pieces],
-                     "secret_delivery": self.delivery, "job_spec_digest": hashlib.sha256(canonical.mesh(job.spec)).hexdigest(),
+                     "secret_delivery": self.delivery, "job_spec_digest": sha256(canonical.mesh(job.spec)).hexdigest(),
                      "output_roles": [piece.role for piece in pieces]}
         return documents.sign_attestation(identity, {
             "kind": "ocp.execution.attestation", "schema_version": 2, "issued_at": jobs.now(),

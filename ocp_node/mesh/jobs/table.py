@@ -234,7 +234,7 @@ def last_number(connection: sqlite3.Connection, job_id: str) -> int:
 def open_of(connection: sqlite3.Connection, worker_id: str) -> list[Attempt]:
     """Attempts that this worker holds."""
     rows = connection.execute(f"SELECT {_ATTEMPT_COLUMNS} FROM mesh_attempt WHERE worker_id = ? "
-                              "AND status IN ('claimed', 'running') ORDER BY started_at LIMIT 1000", (worker_id,))
+                              "AND status IN ('claimed', 'running') LIMIT 1000", (worker_id,))
     return [_attempt(row) for row in rows]
 
 

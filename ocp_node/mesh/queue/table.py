@@ -105,8 +105,10 @@ def _one(connection: sqlite3.Connection, where: str, *values: object) -> Message
     return None if row is None else _made(row)
 
 
-def _many(connection: sqlite3.Connection, where: str, *values: object) -> list[Message]:
-    return [_made(row) for row in connection.execute(f"SELECT {_ALL} FROM mesh_queue_message WHERE {where}", values)]
+def _many(connection: sqlite3.Connection, index: str, where: str, *values: object) -> list[Message]:
+    """`index` is named because SQLite, without statistics, takes one that it has to sort or filter after."""
+    rows = connection.execute(f"SELECT {_ALL} FROM mesh_queue_message INDEXED BY {index} WHERE {where}", values)
+    return [_made(row) for row in rows]
 
 
 def find(connection: sqlite3.Connection, message_id: str) -> Message | None:
@@ -130,8 +132,8 @@ def same_key(connection: sqlite3.Connection, origin: str, queue_name: str, key: 
 def listed(connection: sqlite3.Connection, limit: int, status: str) -> list[Message]:
     """Latest change first; of one status unless that is ""."""
     if status:
-        return _many(connection, "status = ? ORDER BY changed DESC LIMIT ?", status, limit)
-    return _many(connection, "1 ORDER BY changed DESC LIMIT ?", limit)
+        return _many(connection, "mesh_queue_status", "status = ? ORDER BY changed DESC LIMIT ?", status, limit)
+    return _many(connection, "mesh_queue_listed", "1 ORDER BY changed DESC LIMIT ?", limit)
 
 
 def last_change(connection: sqlite3.Connection) -> int:
@@ -141,13 +143,14 @@ def last_change(connection: sqlite3.Connection) -> int:
 
 # --- whose turn it is
 
-_READY = "FROM mesh_queue_message WHERE status = 'queued' AND hold = ''"
+_HEAD = "FROM mesh_queue_message INDEXED BY mesh_queue_ready WHERE status = 'queued' AND hold = ''"
+_READY = "FROM mesh_queue_message INDEXED BY mesh_queue_demand WHERE status = 'queued' AND hold = ''"
 _LINE = "ORDER BY available_at, priority, position"
 
 
 def head(connection: sqlite3.Connection, now: str, limit: int) -> list[tuple[str, str]]:
     """The first of the line: job id and demand."""
-    return connection.execute(f"SELECT job_id, demand {_READY} AND available_at <= ? {_LINE} LIMIT ?", (now, limit)).fetchall()
+    return connection.execute(f"SELECT job_id, demand {_HEAD} AND available_at <= ? {_LINE} LIMIT ?", (now, limit)).fetchall()
 
 
 def demands(connection: sqlite3.Connection, limit: int) -> list[str]:
@@ -167,7 +170,7 @@ def first_of(connection: sqlite3.Connection, demand: str, now: str, limit: int) 
 
 def next_available(connection: sqlite3.Connection, now: str) -> str:
     """When the next message becomes available that is not yet; "" when none does."""
-    row = connection.execute(f"SELECT available_at {_READY} AND available_at > ? ORDER BY available_at LIMIT 1",
+    row = connection.execute(f"SELECT available_at {_HEAD} AND available_at > ? ORDER BY available_at LIMIT 1",
                              (now,)).fetchone()
     return "" if row is None else str(row[0])
 
@@ -176,14 +179,14 @@ def next_available(connection: sqlite3.Connection, now: str) -> str:
 
 def expired(connection: sqlite3.Connection, now: str, limit: int) -> list[Message]:
     """Messages whose holder has been silent too long."""
-    return _many(connection, "status = 'inflight' AND visibility_timeout_at <= ? ORDER BY visibility_timeout_at LIMIT ?", now,
-                 limit)
+    return _many(connection, "mesh_queue_visible", "status = 'inflight' AND visibility_timeout_at <= ? "
+                 "ORDER BY visibility_timeout_at LIMIT ?", now, limit)
 
 
 def outlived(connection: sqlite3.Connection, now: str, limit: int) -> list[Message]:
     """Messages that need not be kept any longer."""
-    return _many(connection,
-                 "retention_deadline_at <> '' AND retention_deadline_at <= ? ORDER BY retention_deadline_at LIMIT ?", now, limit)
+    return _many(connection, "mesh_queue_retained", "retention_deadline_at <> '' AND retention_deadline_at <= ? "
+                 "ORDER BY retention_deadline_at LIMIT ?", now, limit)
 
 
 def anything_due(connection: sqlite3.Connection, now: str) -> bool:
@@ -211,7 +214,7 @@ def amount(connection: sqlite3.Connection, what: str) -> int:
 
 def oldest(connection: sqlite3.Connection) -> str:
     """When the longest available queued message became so; "" when none is queued."""
-    row = connection.execute("SELECT available_at FROM mesh_queue_message WHERE status = 'queued' "
+    row = connection.execute("SELECT available_at FROM mesh_queue_message INDEXED BY mesh_queue_oldest WHERE status = 'queued' "
                              "ORDER BY available_at LIMIT 1").fetchone()
     return "" if row is None else str(row[0])
 
