@@ -281,7 +281,7 @@ def status(room: Directory, call: Call) -> Reply:
     if call.caller.operator:
         shown.update(figures=figures, mirror=room.rooms["directory.mirror"].figures(),
                      publisher=room.rooms["directory.publisher"].figures(),
-                     federation=room.rooms["directory.endorsements"].figures())
+                     federation=room.rooms["directory.endorsements"].figures(), lan=room.rooms["directory.duties"].figures())
     return Reply(shown, 200, (("Cache-Control", "no-store"), *ANYONE))
 
 

@@ -487,3 +487,13 @@ def test_every_event_of_the_protocol_is_traced_without_addresses_or_bodies(make)
                                       "reason": "stale-sequence"}
     assert all(members["peer"] == A.node_id and members["node/self"] == node.core.identity.did for _, members in traced)
     assert not re.search(r"127\.0\.0\.1|wss:", repr(traced))
+
+
+def test_the_directory_is_measured(node):
+    put(node, A, 1)
+    put(node, A, 1)
+    node.get(A.path)
+    text = node.get("/metrics").text
+    assert 'ocp_directory_events_total{what="stored",why="created"} 1' in text
+    assert 'ocp_directory_events_total{what="refused",why="stale-sequence"} 1' in text
+    assert "ocp_directory_nodes 1" in text and "ocp_directory_position 1" in text and "node:did" not in text

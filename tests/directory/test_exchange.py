@@ -198,5 +198,6 @@ def test_limits_are_for_everyone_and_the_rest_for_the_operator(tmp_path):
                    directory_upstreams=["http://127.0.0.1:9"]) as node:
         theirs, ours = node.get("/directory", FROM_LAN), node.get("/directory")
     assert theirs.json["limits"]["max-body-bytes"] == 65536 and theirs.json["node/id"] == node.core.identity.did
-    assert set(ours.json) - set(theirs.json) == {"figures", "mirror", "publisher", "federation"}
+    assert set(ours.json) - set(theirs.json) == {"figures", "mirror", "publisher", "federation", "lan"}
+    assert ours.json["lan"] == {"state": "off"}
     assert ours.json["mirror"][0]["url"] == "http://127.0.0.1:9" and ours.json["publisher"]["state"] == "not asked to publish"

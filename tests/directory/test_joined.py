@@ -11,7 +11,8 @@ def test_a_published_node_becomes_a_candidate_with_its_source_named(tmp_path):
     with TrialNode(tmp_path / "directory", clock=SetClock(NOON), node_id="seed") as directory, TrialNode(
             tmp_path / "a", clock=SetClock(NOON), node_id="alpha", directory_publish_to=[directory.url],
             directory_endpoint="wss://alpha.example:8421/mesh/stream") as alpha, TrialNode(
-            tmp_path / "b", clock=SetClock(NOON), node_id="beta", directory_read_from=[directory.url], directory_read_seconds=5) as beta:
+            tmp_path / "b", clock=SetClock(NOON), node_id="beta", directory_read_from=[directory.url],
+                                                                                           directory_read_seconds=5) as beta:
         did = alpha.core.identity.did
         directory.until(lambda: directory.get(f"/adv/{did}").status == 200, "the advertisement")
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
 from ...base.buckets import source_key
 from ...base.clock import instant_text
+from ...base.digest import sha256
 from ...base.errors import Refusal
 from ...contract.route import Call, Reply, Write
 from ...crypto import base64url, canonical
@@ -100,7 +100,7 @@ def _submitted(room: Catalogue, call: Call, node_id: str, capability_id: str) ->
     endorsement = body.get("endorsement")
     if endorsement is not None:
         room.endorsements.check(endorsement, node_id, capability_id)
-    digest = base64url.encode(hashlib.sha256(canonical.jcs([passport, advertised])).digest())
+    digest = base64url.encode(sha256(canonical.jcs([passport, advertised])).digest())
     return Submitted(node_id, capability_id, wire_name, body["sequence/no"], passport, digest,
                      shapes.instant_us(advertised["published-at"]), passports.holds_until_us(passport)), endorsement
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...http.gates import is_loopback
 
@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 class Duties:
-    """Nothing is kept here."""
+    """What this node does on the local network, if anything."""
+
+    def __init__(self, lan: Any = None) -> None:
+        self.lan = lan
+
+    def figures(self) -> dict[str, Any]:
+        return self.lan.figures() if self.lan is not None else {"state": "off"}
 
 
 def build(core: Core, rooms: Rooms) -> Duties:
@@ -22,6 +28,5 @@ def build(core: Core, rooms: Rooms) -> Duties:
         rooms["directory.mirror"]
     if settings.directory_publish_to:
         rooms["directory.publisher"]
-    if settings.directory_lan == "on" or settings.directory_lan == "auto" and not is_loopback(core.bound[0]):
-        rooms["directory.lan"]
-    return Duties()
+    looks = settings.directory_lan == "on" or settings.directory_lan == "auto" and not is_loopback(core.bound[0])
+    return Duties(rooms["directory.lan"] if looks else None)
