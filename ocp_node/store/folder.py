@@ -68,7 +68,11 @@ def make_private(path: Path) -> Path:
     """The folder exists; of those on the way that we had to make, too, only the owner may enter."""
     if not path.is_dir():
         make_private(path.parent)
-        os.mkdir(path, 0o700)
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if not path.is_dir():        # a file; another thread's folder is as good as ours
+                raise
     return path
 
 

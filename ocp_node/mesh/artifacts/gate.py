@@ -30,17 +30,22 @@ class Gate:
         if self._core.settings.read_auth == "token" and not call.caller.operator:
             self._require_operator(call)
 
-    def admit_content(self, call: Call, artifact: Mapping[str, Any] | None, *, resumed: bool) -> str:
-        """The caller may have the content; gives the id of the grant that opened it and was used once more, or "".  In a long lane."""
+    def admit_content(self, call: Call, artifact: Mapping[str, Any] | None) -> grants.Presented | None:
+        """The caller may have the content: by itself (None), or by a grant that is good but for being spent."""
         if call.caller.operator or self._open_to_all(artifact):
-            return ""
+            return None
         presented = self._judged(call, artifact)
         if presented is None or artifact is None:
             self._require_operator(call)
+        return presented
+
+    def spend(self, call: Call, presented: grants.Presented | None, artifact_id: str, *, resumed: bool) -> str:
+        """The grant, if it takes one, was used once more; gives its id, or "".  In a long lane, once the content is at hand."""
+        if presented is None:
             return ""
         room = self._rooms["mesh.grants"]
         try:
-            self._core.writer.run(lambda connection: room.spend(connection, presented, artifact["id"], resumed=resumed))
+            self._core.writer.run(lambda connection: room.spend(connection, presented, artifact_id, resumed=resumed))
         except Refusal as reason:
             raise self._rejected(call, reason) from None
         return presented.grant_id

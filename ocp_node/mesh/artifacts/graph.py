@@ -81,12 +81,14 @@ class Graphs:
                 "artifacts": [root["artifact"], *(answer["artifact"] for answer in links)], "graph": graph, "route_proof": source.proof,
                 "remote_auth": auth, **({"governance": walk.root.governance} if walk.root.governance else {})}
 
-    def _stored(self, connection: WriteConnection, source: Source, member: Member, pin: bool, known_as: Mapping[str, str] | None) -> Members:
+    def _stored(self, connection: WriteConnection, source: Source, member: Member, pin: bool,
+                known_as: Mapping[str, str] | None) -> Members:
         """The protocol's answer for one member, which is here now."""
         if not member.artifact:
             return self._replication.record(connection, source, member, pin, WITHOUT_ROUTE, known_as)
         artifact = self._replication.pinned(connection, member.artifact, pin)
-        return {"status": "already_present", "artifact": artifact, "source": source_json(source, member.remote), "route_proof": WITHOUT_ROUTE}
+        return {"status": "already_present", "artifact": artifact, "source": source_json(source, member.remote),
+                "route_proof": WITHOUT_ROUTE}
 
 
 class Walk:

@@ -97,7 +97,8 @@ class Mirrors:
     def _note_error(self, connection: WriteConnection, artifact_id: str, code: str, text: str) -> None:
         stored = self._stored(connection, artifact_id)
         error = {"at": connection.clock.text(), "code": code, "error": text}
-        table.set_metadata(connection, artifact_id, {**stored["metadata"], "artifact_sync": {**_sync(stored), "last_check_error": error}})
+        table.set_metadata(connection, artifact_id, {**stored["metadata"],
+                                                     "artifact_sync": {**_sync(stored), "last_check_error": error}})
 
     def _stored(self, connection: WriteConnection, artifact_id: str) -> Members:
         stored = table.find(connection, artifact_id, connection.clock.text())

@@ -57,7 +57,7 @@ class Publishing:
             content = content_of(artifact, self._room.bytes_max)
             own = {"request_id": signed.request_id, "source_peer_id": signed.node_id}
             descriptor = described(artifact, content, own) | {"owner_peer_id": signed.node_id, "request_id": signed.request_id}
-            rules.retention(descriptor["metadata"], descriptor["policy"], pinned=False, now=0)      # a wrong one is refused before bytes are kept
+            rules.retention(descriptor["metadata"], descriptor["policy"], pinned=False, now=0)      # refused before bytes are kept
             blob = self._room.put(content.data)
             check_expected(artifact, blob, content.media_type)
         return Write(lambda connection: self._publish(connection, signed, descriptor, blob), Reply)

@@ -70,7 +70,8 @@ class Artifact:
     artifact_sync: dict = wire(about="of a replica: where and how it was copied from")
     mirror_verification: dict = wire(about="of a replica: how it last compared with its source")
     oci_descriptor: OciDescriptor = wire()
-    content_base64: str | None = wire(default=None, length_max=1 << 40, about="only from the route that shows one artifact, for who may read it")
+    content_base64: str | None = wire(default=None, length_max=1 << 40,
+                                      about="only from the route that shows one artifact, for who may read it")
 
 
 @record
@@ -149,6 +150,14 @@ class Purged:
     purged: int = wire(minimum=0)
     kept: int = wire(minimum=0, about="expired and pinned")
     freed_bytes: int = wire(minimum=0)
+
+
+@record
+class Deleted:
+    """The artifact is gone."""
+    status: str = wire(choices=("deleted",))
+    artifact_id: str = wire()
+    freed_bytes: int = wire(minimum=0, about="0 while another artifact has the same content")
 
 
 @record

@@ -217,7 +217,8 @@ class Source:
         target = target_of(self.base_url)
         loopback = target.host == "localhost" or target.literal and is_loopback(target.host)
         if target.scheme != "https" and not loopback and not self._core.settings.allow_plain_token:
-            raise Refusal("invalid_request", "remote_auth.operator_token is sent over https or to loopback, unless allow_plain_token is set")
+            raise Refusal("invalid_request", "remote_auth.operator_token is sent over https or to loopback, unless allow_plain_token "
+                          "is set")
         return (("X-OCP-Operator-Token", self.auth.token),)
 
     def _grant_headers(self, path: str) -> tuple[tuple[str, str], ...]:

@@ -93,7 +93,8 @@ class Replication:
 
     def _hit(self, connection: WriteConnection, local: Members, asked: Any, proof: Members, source_id: str = "") -> Members:
         """It is here already; a pin that is asked for is set."""
-        connection.event("mesh.artifact.sync.local_hit", peer_id=asked.peer_id, payload={"artifact_id": local["id"], "digest": local["digest"]})
+        connection.event("mesh.artifact.sync.local_hit", peer_id=asked.peer_id.strip(),
+                         payload={"artifact_id": local["id"], "digest": local["digest"]})
         artifact = self.pinned(connection, local, asked.pin)
         source = {"peer_id": asked.peer_id.strip(), "artifact_id": source_id or asked.artifact_id.strip(), "digest": local["digest"]}
         return {"status": "already_present", "artifact": artifact, "source": source, **({"route_proof": proof} if proof else {})}

@@ -11,12 +11,13 @@ A blob whose record is never made is swept; a record whose change is undone was 
 from __future__ import annotations
 
 import importlib
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...base import limits
-from ...base.errors import Refusal
+from ...base.errors import Busy, Refusal
 from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
 from ...store import folder
@@ -41,7 +42,6 @@ Members = dict[str, Any]
 
 PURGED_PER_READ = 20                 # expired artifacts that a reader's visit removes, besides the sweep
 PURGED_MAX = 1_000                   # ... and that one request to purge removes
-EVICTED_MAX = 1_000                  # in one change
 LIST_BYTES_MAX = 8 * 1024 * 1024     # of metadata in one list, so that a page fits the memory of a small device
 
 
@@ -55,6 +55,7 @@ class Artifacts:
         self.node_id = core.identity.node_id
         self.blobs = Blobs(core.data / "artifacts", core.clock, core.ids)
         self.sweeper = Sweeper(core, self)
+        self._asked: set[str] = set()        # changes that readers have caused and that are not made yet
         self._parts: dict[str, Any] = {}
         self._making = threading.RLock()
 
@@ -162,7 +163,7 @@ class Artifacts:
         """
         stored = self._made(connection, descriptor, blob, remote, lenient)
         if not table.counted(connection, blob.digest):
-            self._make_room(connection, blob.size)
+            upkeep.make_room(connection, self.sweeper, blob.size, self._settings.artifacts_max_total_bytes)
         self._add(connection, stored)
         connection.event("mesh.artifact.published", peer_id=stored["owner_peer_id"], request_id=str(descriptor.get("request_id") or ""),
                          payload={"artifact_id": stored["id"], "digest": blob.digest, "media_type": stored["media_type"],
@@ -187,34 +188,6 @@ class Artifacts:
                     **{name: rules.text_of(metadata, name) for name in ("job_id", "attempt_id", "parent_artifact_id")}}
         table.add(connection, stored, searched, rules.pinned(metadata))
 
-    def _make_room(self, connection: WriteConnection, size: int) -> None:
-        """There is room for that many bytes more: unpinned ephemeral artifacts go first, then those of sessions, oldest first."""
-        most = self._settings.artifacts_max_total_bytes
-        over = table.weight(connection)[0] + size - most
-        if size > most:
-            raise full()
-        evicted = 0
-        for retention_class in ("ephemeral", "session"):
-            while over > 0 and evicted < EVICTED_MAX:
-                oldest = table.expendable(connection, retention_class, 50)
-                if not oldest:
-                    break
-                for artifact_id, digest, held in oldest:
-                    if over > 0:
-                        freed = self.remove(connection, artifact_id, digest, "quota_exceeded", retention_class)
-                        over, evicted = over - (held if freed else 0), evicted + 1
-        if over > 0:
-            raise full()
-
-    def remove(self, connection: WriteConnection, artifact_id: str, digest: str, reason: str, retention_class: str) -> bool:
-        """The artifact is gone, with an event.  True when its blob goes with it."""
-        freed = table.drop(connection, artifact_id, digest)
-        if freed:
-            connection.after_commit(self.sweeper.ticker.wake)
-        connection.event("mesh.artifact.purged", payload={"artifact_id": artifact_id, "digest": digest, "reason": reason,
-                                                          "retention_class": retention_class})
-        return freed
-
     # --- finding
 
     def find(self, connection: Any, artifact_id: str) -> Members | None:
@@ -238,7 +211,7 @@ class Artifacts:
     def note_spoiled(self, artifact: Mapping[str, Any], fault: Refusal) -> None:
         """That the bytes are not what they were is remembered, and told."""
         if fault.code == "corrupted":
-            self._core.writer.submit(lambda connection: self._mark_corrupted(connection, artifact["id"]), lambda result, failed: None)
+            self._soon(artifact["id"], lambda connection: self._mark_corrupted(connection, artifact["id"]))
 
     def _mark_corrupted(self, connection: WriteConnection, artifact_id: str) -> None:
         stored = table.find(connection, artifact_id, connection.clock.text())
@@ -259,22 +232,29 @@ class Artifacts:
     # --- what is over
 
     def purge(self, connection: WriteConnection, limit: int, until: str = "") -> Members:
-        """At most `limit` artifacts whose time is over (by `until`, else by now) are gone, the oldest deadline first.  Gives the counts."""
-        counts = {"purged": 0, "kept": 0, "freed_bytes": 0}
-        for artifact_id, digest, retention_class, size, pinned in table.due(connection, until or connection.clock.text(), limit):
-            if pinned:
-                counts["kept"] += 1
-                continue
-            freed = self.remove(connection, artifact_id, digest, "retention_expired", retention_class)
-            counts["purged"] += 1
-            counts["freed_bytes"] += size if freed else 0
-        return counts
+        """At most `limit` artifacts whose time is over (by `until`, else by now) are gone, the oldest first.  Gives the counts."""
+        return upkeep.purge(connection, self.sweeper, limit, until)
 
     def visit(self, connection: Any, limit: int) -> None:
         """A reader came by: what is over goes, though the reader does not wait for it (it is not shown in any case)."""
         deadline = table.next_deadline(connection)
         if deadline and deadline <= self._core.clock.text():
-            self._core.writer.submit(lambda change: self.purge(change, limit), lambda result, fault: None)
+            self._soon("visit", lambda change: self.purge(change, limit))
+
+    def _soon(self, name: str, change: Callable[[WriteConnection], object]) -> None:
+        """The change is made when the store comes to it, once however many readers ask; a store that is busy leaves it to the next."""
+        if name in self._asked:
+            return
+        self._asked.add(name)
+        try:
+            self._core.writer.submit(change, lambda result, fault: self._asked.discard(name))
+        except Busy:
+            self._asked.discard(name)
+
+    def weight(self) -> tuple[int, int]:
+        """What all contents weigh, in bytes, and how many there are."""
+        with self.snapshot() as connection:
+            return table.weight(connection)
 
     def search(self, connection: Any, filters: Mapping[str, str], limit: int, private: bool = True) -> list[Members]:
         """The newest artifacts with these properties."""
@@ -287,8 +267,11 @@ class Artifacts:
 
 
 def build(core: Core, rooms: Rooms) -> Artifacts:
-    """The room."""
-    return Artifacts(core, rooms)
+    """The room; its sweep runs from now on, and what it holds is measured."""
+    room = Artifacts(core, rooms)
+    core.measures.gauge("ocp_artifact_bytes", "What the contents of all artifacts weigh.", lambda: float(room.weight()[0]))
+    core.measures.gauge("ocp_artifact_blobs", "Contents that artifacts have.", lambda: float(room.weight()[1]))
+    return room
 
 
 def list_all(room: Artifacts, call: Call) -> Reply:
@@ -311,18 +294,27 @@ def show(room: Artifacts, call: Call) -> Reply:
     artifact = _visited(room, call.path["artifact_id"])
     part = delivery.asked_part(call.headers.get("range", ""), artifact["size_bytes"]) if artifact else None
     raw = call.query.raw or delivery.wants_bytes(call.headers)
-    grant_id = room.gate.admit_content(call, artifact, resumed=bool(raw and part and part[0] > 0))
+    presented = room.gate.admit_content(call, artifact)
     if artifact is None:
         raise Refusal("not_found", "artifact not found")
+    descriptor = _opened(room, artifact)
     try:
-        descriptor = room.delivery.open(artifact)
-    except Refusal as fault:
-        room.note_spoiled(artifact, fault)
+        grant_id = room.gate.spend(call, presented, artifact["id"], resumed=bool(raw and part and part[0] > 0))
+    except BaseException:
+        os.close(descriptor)
         raise
     used = (("X-OCP-Grant-Used", grant_id),) if grant_id.isascii() and grant_id else ()
     if raw:
         return delivery.raw_reply(artifact, descriptor, call.headers, used)
     return delivery.json_reply(_view(call, artifact), descriptor, artifact["size_bytes"], used)
+
+
+def _opened(room: Artifacts, artifact: Members) -> int:
+    try:
+        return room.delivery.open(artifact)
+    except Refusal as fault:
+        room.note_spoiled(artifact, fault)
+        raise
 
 
 def _metadata(room: Artifacts, call: Call) -> Reply:
@@ -367,6 +359,13 @@ def purge(room: Artifacts, call: Call) -> Write:
     limit = max(1, min(values.integer(call.body.limit, "limit", 100), PURGED_MAX))
     return Write(lambda connection: room.purge(connection, limit),
                  lambda counts: Reply({"status": "ok", "peer_id": room.node_id, **counts}))
+
+
+def delete(room: Artifacts, call: Call) -> Write:
+    """DELETE /mesh/artifacts/{artifact_id}."""
+    artifact_id = call.path["artifact_id"]
+    return Write(lambda connection: upkeep.delete(connection, room.sweeper, artifact_id),
+                 lambda freed: Reply({"status": "deleted", "artifact_id": artifact_id, "freed_bytes": freed}))
 
 
 def replicate(room: Artifacts, call: Call) -> Reply:

@@ -72,4 +72,7 @@ ROUTES = (
           Auth.OPERATOR, Lane.WRITE, "purge", reply="Purged", body="Purge", body_bytes_max=MESH_BODY_BYTES_MAX,
           contract={"handler": "_handle_mesh_artifact_purge", "group": "artifacts", "body": {"limit": "integer"},
                     "response": "ArtifactPurgeResponse"}),
+    Route("mesh.artifacts.delete", "DELETE", "/mesh/artifacts/{artifact_id}",
+          "Remove an artifact that is not pinned.",
+          Auth.OPERATOR, Lane.WRITE, "delete", reply="Deleted", extra=True),
 )

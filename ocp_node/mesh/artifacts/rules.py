@@ -222,7 +222,8 @@ def shown(stored: Mapping[str, Any], base_url: str) -> Members:
             "artifact_kind": text_of(metadata, "artifact_kind"), "artifact_type": text_of(metadata, "artifact_type"),
             "pinned": pinned(metadata), "artifact_sync": _object(metadata, "artifact_sync"),
             "mirror_verification": _object(metadata, "mirror_verification"),
-            "oci_descriptor": descriptor(stored["digest"], stored["size_bytes"], stored["media_type"], url, metadata.get("oci_annotations"))}
+            "oci_descriptor": descriptor(stored["digest"], stored["size_bytes"], stored["media_type"], url,
+                                         metadata.get("oci_annotations"))}
 
 
 def public_view(artifact: Mapping[str, Any]) -> Members:

@@ -16,7 +16,8 @@ _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM mesh_artifact"
 _ALIVE = "(retention_deadline_at = '' OR retention_deadline_at > :now OR pinned)"
 _NEWEST = "ORDER BY created_at DESC, number"
 FILTERS = ("artifact_kind", "digest", "job_id", "attempt_id", "parent_artifact_id", "owner_peer_id", "media_type", "retention_class")
-_SPARSE = frozenset({"artifact_kind", "job_id", "attempt_id", "parent_artifact_id"})      # their indexes leave out "": say so, to be given them
+# Their indexes leave out "": who wants one must say that he looks for something.
+_SPARSE = frozenset({"artifact_kind", "job_id", "attempt_id", "parent_artifact_id"})
 
 
 def _stored(row: Sequence[Any]) -> Members:
@@ -47,7 +48,8 @@ def matching(connection: sqlite3.Connection, filters: Mapping[str, str], now: st
     The list ends early when its metadata weigh `bytes_max`.
     """
     named = {name: value for name, value in filters.items() if value and name in FILTERS}
-    where = " AND ".join([_ALIVE, *(f"{name} = :{name}" for name in named), *(f"{name} <> ''" for name in named if name in _SPARSE), *(() if private else ("classification <> 'private'",))])
+    where = " AND ".join([_ALIVE, *(f"{name} = :{name}" for name in named), *(f"{name} <> ''" for name in named if name in _SPARSE),
+                          *(() if private else ("classification <> 'private'",))])
     found: list[Members] = []
     weight = 0
     for row in connection.execute(f"{_SELECT} WHERE {where} {_NEWEST} LIMIT :limit", {**named, "now": now, "limit": limit}):
@@ -60,12 +62,13 @@ def matching(connection: sqlite3.Connection, filters: Mapping[str, str], now: st
 
 def add(connection: sqlite3.Connection, artifact: Mapping[str, Any], searched: Mapping[str, str], pinned: bool) -> None:
     """The artifact stands in the table, and its blob counts it.  `searched`: what lists find it by, of its metadata."""
-    values = {**artifact, **searched, "policy": jsontext.ascii_text(artifact["policy"]), "metadata": jsontext.ascii_text(artifact["metadata"]),
-              "classification": artifact["policy"]["classification"], "pinned": int(pinned)}
+    values = {**artifact, **searched, "policy": jsontext.ascii_text(artifact["policy"]),
+              "metadata": jsontext.ascii_text(artifact["metadata"]), "classification": artifact["policy"]["classification"], "pinned": int(pinned)}
     names = (*_COLUMNS, "classification", "artifact_kind", "job_id", "attempt_id", "parent_artifact_id", "pinned")
     connection.execute(f"INSERT INTO mesh_artifact({', '.join(names)}) VALUES ({', '.join(':' + name for name in names)})",
                        {name: values[name] for name in names})
-    connection.execute("INSERT INTO mesh_blob(digest, size_bytes, refs) VALUES (?, ?, 1) ON CONFLICT(digest) DO UPDATE SET refs = refs + 1",
+    connection.execute("INSERT INTO mesh_blob(digest, size_bytes, refs) VALUES (?, ?, 1) "
+                       "ON CONFLICT(digest) DO UPDATE SET refs = refs + 1",
                        (artifact["digest"], artifact["size_bytes"]))
 
 
@@ -104,8 +107,8 @@ def next_deadline(connection: sqlite3.Connection) -> str:
 
 def expendable(connection: sqlite3.Connection, retention_class: str, limit: int) -> list[tuple[str, str, int]]:
     """Id, digest and size of the oldest artifacts of a class that are not pinned."""
-    rows = connection.execute("SELECT id, digest, size_bytes FROM mesh_artifact WHERE retention_class = ? AND pinned = 0 AND retention_class <> 'durable' "
-                              "ORDER BY created_at, number LIMIT ?", (retention_class, limit))
+    rows = connection.execute("SELECT id, digest, size_bytes FROM mesh_artifact WHERE retention_class = ? AND pinned = 0 "
+                              "AND retention_class <> 'durable' ORDER BY created_at, number LIMIT ?", (retention_class, limit))
     return [(row[0], row[1], row[2]) for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""What keeps the store in order: pins, and the sweep of what nobody has any more."""
+"""What keeps the store in order: pins, what is over, what a full store gives up, and the sweep of bytes that nobody has any more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.clock import instant_seconds, instant_text
 from ...base.errors import Refusal
 from . import rules, table
+from .blobs import full
 
 if TYPE_CHECKING:
     from ...core import Core
@@ -20,6 +21,7 @@ SWEEP_SECONDS = 600.0
 FRESH_SECONDS = 15.0                 # between looks at bytes that were stored and are not recorded yet
 GRACE_SECONDS = 60                   # an expired artifact is not shown; that its row goes can wait for whoever asks to purge
 BATCH = 100
+EVICTED_MAX = 1_000                  # in one change
 PART_SECONDS = 86_400                # a transfer that was cut off can be resumed for so long
 
 
@@ -40,6 +42,57 @@ def pin(room: Artifacts, connection: WriteConnection, artifact_id: str, pinned: 
     connection.event("mesh.artifact.pin.updated", payload={"artifact_id": artifact_id, "digest": stored["digest"], "pinned": pinned,
                                                            "reason": reason})
     return room.shown({**stored, "metadata": metadata, "retention_class": kept.retention_class, "retention_deadline_at": kept.deadline_at})
+
+
+def purge(connection: WriteConnection, sweeper: Sweeper, limit: int, until: str = "") -> Members:
+    """At most `limit` artifacts whose time is over are gone, the oldest deadline first.  Gives the counts."""
+    counts = {"purged": 0, "kept": 0, "freed_bytes": 0}
+    for artifact_id, digest, retention_class, size, pinned in table.due(connection, until or connection.clock.text(), limit):
+        if pinned:
+            counts["kept"] += 1
+            continue
+        freed = _remove(connection, sweeper, artifact_id, digest, "retention_expired", retention_class)
+        counts["purged"] += 1
+        counts["freed_bytes"] += size if freed else 0
+    return counts
+
+
+def make_room(connection: WriteConnection, sweeper: Sweeper, size: int, bytes_max: int) -> None:
+    """There is room for that many bytes more: what is over goes first, then unpinned ephemeral artifacts, then those of sessions,
+    oldest first.  `Refusal` when that is not enough, and then nothing of it has happened."""
+    over = table.weight(connection)[0] + size - bytes_max
+    if over > 0:
+        over -= purge(connection, sweeper, EVICTED_MAX)["freed_bytes"]
+    left = EVICTED_MAX
+    for retention_class in ("ephemeral", "session"):
+        while over > 0 and left > 0 and (oldest := table.expendable(connection, retention_class, BATCH)):
+            for artifact_id, digest, held in oldest:
+                if over > 0:
+                    freed = _remove(connection, sweeper, artifact_id, digest, "quota_exceeded", retention_class)
+                    over, left = over - (held if freed else 0), left - 1
+    if over > 0:
+        raise full()
+
+
+def delete(connection: WriteConnection, sweeper: Sweeper, artifact_id: str) -> int:
+    """The artifact is gone at the operator's word.  Gives the bytes that became free."""
+    stored = table.find(connection, artifact_id, connection.clock.text())
+    if stored is None:
+        raise Refusal("not_found", "artifact not found")
+    if rules.pinned(stored["metadata"]):
+        raise Refusal("invalid_state", "artifact is pinned")
+    freed = _remove(connection, sweeper, artifact_id, stored["digest"], "operator_delete", stored["retention_class"])
+    return int(stored["size_bytes"]) if freed else 0
+
+
+def _remove(connection: WriteConnection, sweeper: Sweeper, artifact_id: str, digest: str, reason: str, retention_class: str) -> bool:
+    """The artifact is gone, with an event.  True when its blob goes with it."""
+    freed = table.drop(connection, artifact_id, digest)
+    if freed:
+        connection.after_commit(sweeper.ticker.wake)
+    connection.event("mesh.artifact.purged", payload={"artifact_id": artifact_id, "digest": digest, "reason": reason,
+                                                      "retention_class": retention_class})
+    return freed
 
 
 def _from_peer(metadata: Members, node_id: str) -> bool:

@@ -43,7 +43,8 @@ class Grants:
             self._prune(connection)
             table.add(connection, grant["grant_id"], subject_peer_id, grant["expires_at"])
             connection.event("mesh.artifact.grant.issued", peer_id=subject_peer_id, payload={
-                "grant_id": grant["grant_id"], "subject_peer_id": subject_peer_id, "scope": grant["scope"], "expires_at": grant["expires_at"]})
+                "grant_id": grant["grant_id"], "subject_peer_id": subject_peer_id, "scope": grant["scope"],
+                "expires_at": grant["expires_at"]})
 
         return Write(change, lambda _: Reply({"status": "ok", "grant": grant}))
 

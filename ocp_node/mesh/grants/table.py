@@ -7,7 +7,8 @@ import sqlite3
 
 def add(connection: sqlite3.Connection, grant_id: str, subject_peer_id: str, expires_at: str) -> None:
     """The grant is known; one that already was stays as it is."""
-    connection.execute("INSERT OR IGNORE INTO mesh_grant(grant_id, subject_peer_id, expires_at, uses, revoked_at) VALUES (?, ?, ?, 0, '')",
+    connection.execute("INSERT OR IGNORE INTO mesh_grant(grant_id, subject_peer_id, expires_at, uses, revoked_at) "
+                       "VALUES (?, ?, ?, 0, '')",
                        (grant_id, subject_peer_id, expires_at))
 
 

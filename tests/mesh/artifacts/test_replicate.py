@@ -13,7 +13,7 @@ import pytest
 
 from ocp_node.base.records import decode
 from ocp_node.mesh.artifacts import records
-from tests.support.artifacts import TOKEN, VALIDATING, content, events, introduce, kept, known, parts, sha256, store
+from tests.support.artifacts import AS_OPERATOR, TOKEN, VALIDATING, content, events, introduce, kept, known, parts, sha256, store
 from tests.support.liar import Asked, Liar
 from tests.support.node import FROM_LAN, Answer, TrialNode
 from tests.support.peer import TrialPeer
@@ -238,6 +238,43 @@ def test_a_requirement_inside_the_content_counts_too(alpha: TrialNode, beta: Tri
     answer = ask(alpha, peer_id="beta-node", artifact_id=source["id"])
     assert answer.status == 403 and alpha.get("/mesh/artifacts").json["count"] == 0
     alpha.until(lambda: alpha.wake() or not kept(alpha))
+
+
+def propose(node: TrialNode, treaty_id: str, headers: Any = None, **document: Any) -> None:
+    answer = node.post("/mesh/treaties/propose", {"treaty_id": treaty_id, "title": treaty_id, "document": document}, headers)
+    assert answer.status == 200 and answer.json["treaty"]["status"] == "active", answer
+
+
+@pytest.mark.parametrize("document, card, custody, refusal", [
+    ({}, VALIDATING, False, ""), ({"artifact_export": "sealed"}, VALIDATING, True, ""), ({"witness_required": True}, VALIDATING, True, ""),
+    ({}, {"treaty_capabilities": {"treaty_documents": True}}, False, "a peer with shared treaty validation for treaty-bound artifacts"),
+    ({"artifact_export": "sealed"}, {"treaty_capabilities": {"treaty_documents": True, "continuity_validation": True, "custody_review": False},
+                                     "continuity_capabilities": {"custody_review": False}}, True,
+     "custody review support for sealed treaty-bound artifacts"),
+])
+def test_treaties_in_force_allow_what_they_say(alpha: TrialNode, beta: TrialNode, document: Any, card: Any, custody: bool, refusal: str) -> None:
+    introduce(alpha, beta, **card)
+    propose(alpha, "treaty/custody", **document)
+    source = store(beta, b"bound", treaty_requirements=["Treaty/Custody"])
+    answer = ask(alpha, peer_id="beta-node", artifact_id=source["id"], remote_auth=OPERATOR)
+    if refusal:
+        assert (answer.status, answer.json["error"]) == (403, f"artifact replication requires {refusal}")
+        return
+    assert answer.status == 200, answer
+    decode(records.Replicated, answer.json)
+    governed = answer.json["governance"]
+    assert governed["treaty_requirements"] == ["treaty/custody"] and governed["requires_custody"] is custody
+    assert governed["treaty_validation"]["satisfied"] and governed["peer_treaty_compatibility"]["shared_treaty_validation"]
+    assert events(alpha, "mesh.artifact.replicated")[0]["payload"]["treaty_requirements"] == ["treaty/custody"]
+
+
+def test_what_a_sealed_treaty_binds_is_not_for_everybody(beta: TrialNode) -> None:
+    sealed, bound = (public(beta, name.encode(), treaty_requirements=[name]) for name in ("treaty/sealed", "treaty/open"))
+    propose(beta, "treaty/open", AS_OPERATOR)
+    propose(beta, "treaty/sealed", AS_OPERATOR, artifact_export="sealed")
+    assert beta.get(f"/mesh/artifacts/{bound['id']}").status == 200
+    assert beta.get(f"/mesh/artifacts/{sealed['id']}").status == 401
+    assert beta.get(f"/mesh/artifacts/{sealed['id']}", AS_OPERATOR).status == 200
 
 
 # --- a peer that lies --------------------------------------------------------------------------------------------------------------------

@@ -212,6 +212,22 @@ def test_files_without_a_record_are_removed_after_a_start(tmp_path: Path) -> Non
         assert node.get(f"/mesh/artifacts/{made['id']}").status == 200
 
 
+# --- the operator's word -------------------------------------------------------------------------------------------------------
+
+def test_an_operator_removes_what_is_not_pinned(node: TrialNode) -> None:
+    made, twin = store(node, b"unwanted"), store(node, b"unwanted")
+    path = f"/mesh/artifacts/{made['id']}"
+    assert node.request("DELETE", path, headers=FROM_LAN).status == 401
+    pinned(node, made["id"])
+    refused = node.request("DELETE", path)
+    assert (refused.status, refused.json["error"], refused.json["code"]) == (409, "artifact is pinned", "invalid_state")
+    pinned(node, made["id"], False)
+    assert node.request("DELETE", path).json == {"status": "deleted", "artifact_id": made["id"], "freed_bytes": 0}
+    assert node.request("DELETE", path).status == 404
+    assert node.request("DELETE", f"/mesh/artifacts/{twin['id']}").json["freed_bytes"] == 8
+    swept(node, lambda: not kept(node))
+
+
 # --- pins --------------------------------------------------------------------------------------------------------------------
 
 def pinned(node: TrialNode, artifact_id: str, pinned: object = True, **more: Any) -> dict[str, Any]:
@@ -300,6 +316,14 @@ def test_what_does_not_fit_is_refused_and_costs_nobody_anything(small: TrialNode
     swept(small, lambda: len(kept(small)) == 2)
 
 
+def test_what_is_over_makes_room_first(small: TrialNode) -> None:
+    store(small, b"o" * 6000, retention_seconds=10)
+    fleeting = store(small, b"e" * 1000, retention_class="ephemeral")
+    small.advance(10)
+    made = store(small, b"n" * 4000)
+    assert set(names(listed(small), "id")) == {fleeting["id"], made["id"]}
+
+
 def test_the_same_content_again_needs_no_room(small: TrialNode) -> None:
     store(small, b"d" * 7000)
     assert store(small, b"d" * 7000)["size_bytes"] == 7000
@@ -345,3 +369,9 @@ def test_ten_thousand_artifacts_change_no_plan(node: TrialNode) -> None:
     assert len(listed(node, "?job_id=j7&limit=500")) == 20
     node.advance(8 * 86_400)
     assert listed(node) == [] and node.post("/mesh/artifacts/purge", {"limit": 5000}).json["purged"] <= 1000
+
+
+def test_what_the_store_holds_is_measured(node: TrialNode) -> None:
+    store(node, b"x" * 100)
+    text = node.get("/metrics").text
+    assert "ocp_artifact_bytes 100\n" in text and "ocp_artifact_blobs 1\n" in text

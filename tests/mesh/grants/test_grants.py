@@ -313,6 +313,15 @@ def test_a_refused_grant_spends_nothing(node: TrialNode, peer: TrialPeer, artifa
     assert read(node, peer, grant, artifact["id"]).status == 200
 
 
+def test_spoiled_content_costs_no_use(node: TrialNode, peer: TrialPeer, artifact: dict[str, Any]) -> None:
+    grant = issued(node, artifact_id=artifact["id"])
+    path = node.rooms["mesh.artifacts"].blobs.path(artifact["digest"])
+    path.write_bytes(b"x" * artifact["size_bytes"])
+    assert read(node, peer, grant, artifact["id"]).status == 500
+    path.write_bytes(b"private content")
+    assert read(node, peer, grant, artifact["id"]).status == 200
+
+
 # --- between two nodes ------------------------------------------------------------------------------------------------------------------------
 
 def test_a_copy_is_made_with_a_grant_and_says_that_it_was_used(node: TrialNode, tmp_path: Path, artifact: dict[str, Any]) -> None:
