@@ -11,6 +11,7 @@ import binascii
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base.digest import blake2b, hmac_sha256
 from ..base.errors import Unusable
 from . import files
 from .keys import hex_bytes
@@ -74,14 +75,13 @@ def derive(key: bytes, label: str, *names: str) -> bytes:
     parts = (label, *names)
     if len(key) != KEY_BYTES or any("\0" in part for part in parts):
         raise ValueError("a key has 32 bytes and a name no zero byte")
-    import hashlib
-    return hashlib.blake2b("\0".join(parts).encode(), digest_size=KEY_BYTES, key=key).digest()
+    made: bytes = blake2b("\0".join(parts).encode(), digest_size=KEY_BYTES, key=key).digest()
+    return made
 
 
 def keyed_digest(key: bytes, value: bytes) -> str:
     """HMAC-SHA-256 as 64 hex digits: equal for equal values, and no way back without the key."""
-    import hmac
-    return hmac.digest(key, value, "sha256").hex()
+    return hmac_sha256(key, value).hex()
 
 
 def load_key(path: Path) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..base import jsontext, limits
+from ..base.digest import hmac_sha256
 from ..base.errors import Malformed, Refusal
 from . import base64url
 from ..base.compare import same
@@ -47,8 +48,7 @@ def verify(token: str, secret: bytes, *, issuer: str, audience: str, now_seconds
 
 
 def _mac(signed: str, secret: bytes) -> str:
-    import hmac
-    return base64url.encode(hmac.digest(secret, signed.encode("ascii"), "sha256"))
+    return base64url.encode(hmac_sha256(secret, signed.encode("ascii")))
 
 
 def _refused(message: str) -> Refusal:

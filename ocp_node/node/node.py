@@ -166,8 +166,6 @@ class Node:
                 return
             if route.handler:
                 route.function()
-        self.rooms["mesh.contract"].document()
-        self.rooms["node.documents"].openapi()
         gc.collect()
         gc.freeze()
 
@@ -180,6 +178,8 @@ class Node:
         if self._closed:
             return
         self._closed = True
+        self.store.writer.loop_ended()
+        self.loop.finish()
         self.core.leave()
         self.tickers.stop()
         processes = self.core.made("processes")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -70,6 +69,7 @@ def _value(value: object) -> str:
 def secret_id(scope: str, name: str) -> str:
     """The id that follows from scope and name: a version 5 UUID (RFC 9562 section 5.5) as 32 hex digits."""
     named = f"ocp-secret:{scope}:{name}".encode()
+    import hashlib
     raw = bytearray(hashlib.sha1(URL_NAMESPACE + named, usedforsecurity=False).digest()[:16])
     raw[6] = raw[6] & 0x0F | 0x50
     raw[8] = raw[8] & 0x3F | 0x80
