@@ -157,6 +157,11 @@ class EdgeLoop:
             if self._deadlines and self._deadlines[0].due <= self.now:
                 self._run_due()
 
+    def finish(self) -> None:
+        """What was handed to the loop before it ended has been done; in its thread, after `run` has returned."""
+        self._turn_times()
+        self._run_soon()
+
     def close(self) -> None:
         """Descriptors of the loop itself are closed; call after `run` has returned."""
         self._stopping = True

@@ -148,6 +148,7 @@ class Writer:
         self._door = threading.Lock()        # held for moments: what comes before the end of the queue, and `commits`
         self._closed = False
         self._loop_lives = False             # the loop has run what followed some commit, so it will do so again
+        self._loop_ended = False
         self._connection: WriteConnection | None = None
         self._wal = f"{path}-wal"
         self._wal_bytes = 0
@@ -186,7 +187,7 @@ class Writer:
         self._put((change, waiter.settle, waiter))
         if not waiter.stored.wait(timeout):
             raise TimeoutError(f"a change was not stored within {timeout} seconds")
-        if waiter.acts and self._loop_lives:
+        if waiter.acts and self._loop_lives and not self._loop_ended:
             waiter.followed.wait(limits.CHANGE_LOOP_SECONDS)
         if waiter.fault is not None:
             raise waiter.fault
@@ -197,6 +198,10 @@ class Writer:
         """What is kept under an older `commits` is out of date: memory changed without a commit."""
         with self._door:
             self.commits += 1
+
+    def loop_ended(self) -> None:
+        """The loop follows no commit any more: threads that wait for a change from now on wait for the disk alone."""
+        self._loop_ended = True
 
     def close(self) -> None:
         """Everything queued is settled, the log is folded into the database, the file is closed.  Harmless when repeated."""

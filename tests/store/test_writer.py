@@ -253,6 +253,23 @@ def test_run_returns_after_the_acts_of_its_change_once_the_loop_runs(made: Made)
     assert memory == ["followed", "returned"]
 
 
+def test_run_does_not_wait_for_a_loop_that_has_ended(made: Made) -> None:
+    loop = HandLoop()
+    trial = made(settle_on=loop.call_soon).start()
+    trial.writer.run(note("first"))
+    loop.turn()
+    trial.writer.loop_ended()
+
+    def change(connection: WriteConnection) -> int:
+        connection.after_commit(lambda: None)
+        return note("a")(connection)
+
+    thread = threading.Thread(target=lambda: trial.writer.run(change))
+    thread.start()
+    thread.join(limits.CHANGE_LOOP_SECONDS / 2)
+    assert not thread.is_alive()
+
+
 def test_run_gives_up_waiting_in_the_end(trial: Trial) -> None:
     held = threading.Event()
     trial.writer.submit(lambda connection: held.wait(10), lambda result, fault: None)
