@@ -30,6 +30,10 @@ class Signals:
 
         return stop
 
+    def heard(self, topic: str) -> bool:
+        """Does anybody wait for the topic?  A caller that has gone away does not."""
+        return topic in self._waiting
+
     def stir(self, topic: str) -> None:
         for act in list(self._waiting.get(topic, {}).values()):
             act()

@@ -1,8 +1,8 @@
 """Listeners that follow the event log: each hears every event after its cursor, once, in order, in messages of bounded size.
 
-All of it runs on the loop.  Listeners that want the same and stand at the same cursor are one group: a message is made and encoded
-once for all of them, so hundreds of listeners cost one query for each event.  One who comes with an older cursor is a group of its
-own until it has caught up.
+All of it runs on the loop.  Listeners that want the same and stand at the same cursor are one group: a message is made and
+encoded once for all of them, so hundreds of listeners cost one query for each event.  One who comes with an older cursor is a
+group of its own until it has caught up.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class _Group:
 
 
 class Following:
-    """The listeners of one stream.  `render` makes a message; `pause_seconds` lie between two rounds of messages at least, so that
-    a busy log costs no more than that many."""
+    """The listeners of one stream.  `render` makes a message; `pause_seconds` lie between two rounds of messages at least, so
+    that a busy log costs no more than that many."""
 
     def __init__(self, core: Core, render: Render, pause_seconds: float, keepalive: bytes = b"") -> None:
         self._core = core
@@ -93,7 +93,7 @@ class Following:
     def _raise(self, head: int) -> None:
         if head > self.head:
             self.head = head
-            if self._groups:
+            if any(group.cursor < head for group in self._groups.values()):
                 self._plan()
 
     def _plan(self) -> None:
@@ -149,10 +149,11 @@ class Following:
 
     def _watch_silence(self) -> None:
         if self._silence is None and self._keepalive:
-            due = min((group.sent_at + group.wish.silence_seconds for group in self._groups.values() if group.wish.silence_seconds),
+            due = min((group.sent_at + group.wish.silence_seconds for group in self._groups.values()
+                       if group.wish.silence_seconds),
                       default=None)
             if due is not None:
-                self._silence = self._core.loop.call_later(max(0.05, due - self._core.clock.monotonic()), self._speak)
+                self._silence = self._core.loop.call_later(max(0.0, due - self._core.clock.monotonic()), self._speak)
 
     def _speak(self) -> None:
         """Whoever heard nothing for as long as it bears hears that we are there."""

@@ -1,8 +1,11 @@
 """Parts of the manifest and of the control deck's state that other rooms provide.
 
 A room registers its part when it is built: `rooms["mesh.manifest"].part("queue_metrics", provider)`.  `provider()` gives the JSON
-value; it runs on the loop and on workers, may open `core.reader.snapshot()`, and must be bounded.  `public` gives what callers see
-who are neither on loopback nor operators; without it they see the redacted form of the same value.
+value; it runs on the loop and on workers, may open `core.reader.snapshot()`, and must be bounded.  `public` gives what callers
+see who are neither on loopback nor operators; without it they see the redacted form of the same value.
+
+A room that is there from the start, and should not have to build the manifest or the deck for that, names its parts in an
+attribute instead: `offers = {"approvals": (provider, public)}`; they are looked for there when a part is first wanted.
 
 A part whose room does not exist yet, or that fails, is its empty default: the rest is shown all the same.
 """
@@ -64,8 +67,10 @@ class Parts:
     def _provider(self, name: str) -> tuple[Provider, Provider | None] | None:
         """The provider; its room is built first, since it may hold what was stored before this start."""
         if name not in self._providers and name in self._homes:
-            optional(self._rooms, self._homes[name])
+            offers = getattr(optional(self._rooms, self._homes[name]), "offers", {})
             self._homes.pop(name, None)
+            if name in offers:
+                self._providers.setdefault(name, offers[name])
         return self._providers.get(name)
 
     def _failed(self, name: str, fault: Exception) -> None:

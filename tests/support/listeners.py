@@ -60,7 +60,8 @@ class WebSocketListener:
         self._socket = socket.create_connection(("127.0.0.1", node.port), timeout=WAIT_SECONDS)
         key = websocket.client_key(Ids())
         sent = [*websocket.client_headers(key), *(headers or {}).items()]
-        self._socket.sendall(("\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *(f"{name}: {value}" for name, value in sent)])
+        self._socket.sendall(("\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost",
+                                           *(f"{name}: {value}" for name, value in sent)])
                               + "\r\n\r\n").encode())
         data = b""
         while b"\r\n\r\n" not in data:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-Answering = Callable[[str, str, dict[str, str], Any], Any]      # method, path with query, headers, body -> JSON, or (status, JSON)
+Answering = Callable[[str, str, dict[str, str], Any], Any]      # method, path, headers, body -> JSON, or (status, JSON)
 
 
 class Scripted:

@@ -22,23 +22,30 @@ class Presence:
         self._agents: dict[str, dict[str, Any]] = {}
         settings = core.settings
         if settings.agent_id:
-            self.register(settings.agent_id, settings.agent_name, session_id=settings.session_id, runtime="ocp-node", role="controller",
+            self.register(settings.agent_id, settings.agent_name, session_id=settings.session_id, runtime="ocp-node",
+                          role="controller",
                           scope="node control plane", interface="http", capabilities=("mesh", "worker-runtime"),
                           task="serving mesh routes", alive=True)
 
-    def register(self, agent_id: str, name: str, *, session_id: str = "", agent_type: str = "service", runtime: str = "", role: str = "",
-                 scope: str = "", interface: str = "", capabilities: tuple[str, ...] = (), task: str = "", alive: bool = False) -> None:
+    def register(self, agent_id: str, name: str, *, session_id: str = "", agent_type: str = "service", runtime: str = "",
+                 role: str = "",
+                 scope: str = "", interface: str = "", capabilities: tuple[str, ...] = (), task: str = "",
+                 alive: bool = False) -> None:
         """The agent is present and its session active; an `alive` one is as long as the process runs."""
         now = self._core.clock.text()
         if len(self._agents) >= AGENTS_MAX and agent_id not in self._agents:
             silent = min(self._agents.values(), key=lambda agent: (agent["alive"], agent["heard"]))
             del self._agents[silent["shown"]["agent_id"]]
         node_id, session = self._core.identity.node_id, session_id or f"mesh:{agent_id}"
-        shown = {"organism_id": node_id, "peer_id": node_id, "agent_id": agent_id, "agent_name": name or agent_id, "agent_type": agent_type,
-                 "runtime": runtime, "role": role, "scope": scope, "interface": interface, "status": "active", "mesh_session_id": session,
+        shown = {"organism_id": node_id, "peer_id": node_id, "agent_id": agent_id, "agent_name": name or agent_id,
+                 "agent_type": agent_type,
+                 "runtime": runtime, "role": role, "scope": scope, "interface": interface, "status": "active",
+                 "mesh_session_id": session,
                  "capabilities": list(capabilities), "capability_cards": [_card(word) for word in capabilities],
-                 "active_session": {"id": session, "agent_id": agent_id, "runtime": runtime, "status": "active", "started_at": now,
-                                    "last_heartbeat_at": now, "ended_at": None, "current_task": task, "current_project": "", "summary": "",
+                 "active_session": {"id": session, "agent_id": agent_id, "runtime": runtime, "status": "active",
+                                    "started_at": now,
+                                    "last_heartbeat_at": now, "ended_at": None, "current_task": task, "current_project": "",
+                                    "summary": "",
                                     "metadata": {}}}
         self._agents[agent_id] = {"shown": shown, "alive": alive, "heard": now}
 

@@ -45,7 +45,8 @@ class Agents:
         if known is not None:
             return {**known._asdict(), "deduped": True}
         now = connection.clock.text()
-        handoff = Handoff(id=connection.ids.uuid(), request_id=signed.request_id, from_peer_id=signed.node_id, status=ACCEPTED, created_at=now,
+        handoff = Handoff(id=connection.ids.uuid(), request_id=signed.request_id, from_peer_id=signed.node_id, status=ACCEPTED,
+                          created_at=now,
                           updated_at=now, **members)
         table.add(connection, handoff)
         table.prune(connection, HANDOFFS_KEPT)

@@ -37,4 +37,5 @@ def prune(connection: sqlite3.Connection, keep: int) -> None:
 
 def _handoff(row: tuple[object, ...]) -> Handoff:
     members = dict(zip(Handoff._fields, row, strict=True))
-    return Handoff(**{name: jsontext.load(str(value)) if name in _JSON else value for name, value in members.items()})  # type: ignore[arg-type]
+    return Handoff(**{name: jsontext.load(str(value)) if name in _JSON else value for name,
+                      value in members.items()})  # type: ignore[arg-type]

@@ -30,14 +30,16 @@ def parts(node_id: str, base_url: Callable[[], str], bound: Callable[[], tuple[s
 
     def pressure() -> Members:
         return {"peer_id": node_id, "pressure": "idle", "queued": 0, "inflight": 0, "total_slots": 0, "available_slots": 0,
-                "backlog_ratio": None, "oldest_queued_at": "", "gpu_capable": False, "gpu_count": 0, "reasons": [], "needs_help": False,
+                "backlog_ratio": None, "oldest_queued_at": "", "gpu_capable": False, "gpu_count": 0, "reasons": [],
+                "needs_help": False,
                 "observed_at": now()}
 
     def helpers() -> Members:
         return {"peer_id": node_id, "count": 0, "active_count": 0, "pressure": pressure(), "helpers": []}
 
     def connectivity() -> Members:
-        return {"status": "ok", "base_url": base_url(), "bind_host": bound()[0], "port": bound()[1], "local_ipv4": [], "lan_urls": [],
+        return {"status": "ok", "base_url": base_url(), "bind_host": bound()[0], "port": bound()[1], "local_ipv4": [],
+                "lan_urls": [],
                 "share_url": base_url(), "sharing_mode": "local", "share_advice": "", "scan_urls": [], "recent_errors": []}
 
     def autonomy() -> Members:
@@ -47,8 +49,10 @@ def parts(node_id: str, base_url: Callable[[], str], bound: Callable[[], tuple[s
                 "candidates": [], "eligible_candidates": [], "generated_at": now()}
 
     def autonomic_mesh() -> Members:
-        routes = {"status": "ok", "peer_id": node_id, "count": 0, "healthy": 0, "routes": [], "operator_summary": "", "generated_at": now()}
-        return {"status": "ok", "mode": "assisted", "peer_id": node_id, "operator_summary": "", "routes": routes, "pressure": pressure(),
+        routes = {"status": "ok", "peer_id": node_id, "count": 0, "healthy": 0, "routes": [], "operator_summary": "",
+                  "generated_at": now()}
+        return {"status": "ok", "mode": "assisted", "peer_id": node_id, "operator_summary": "", "routes": routes,
+                "pressure": pressure(),
                 "helper_autonomy": autonomy(), "connectivity": connectivity(), "last_run": {}, "recommended_actions": [],
                 "generated_at": now()}
 

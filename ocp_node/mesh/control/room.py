@@ -40,7 +40,8 @@ class Control:
         self._peers = rooms["mesh.peers"]
         node_id = core.identity.node_id
         self.parts = Parts(rooms, core.log, empty.HOMES, empty.parts(
-            node_id, lambda: core.base_url, lambda: core.bound, lambda: self._profile.profile()["offload_policy"], core.clock.text))
+            node_id, lambda: core.base_url, lambda: core.bound, lambda: self._profile.profile()["offload_policy"],
+            core.clock.text))
         self.following = Following(core, self._message, PAUSE_SECONDS, SSE_KEEPALIVE)
         self._encoded: dict[bool, tuple[int, float, bytes, bytes]] = {}
 
@@ -73,10 +74,12 @@ class Control:
     def _message(self, events: Sequence[Event], cursor: int, wish: Wish) -> bytes:
         """The event `control-state` for these events; the state that is shared goes into it as it was encoded."""
         state, advised = self._current(wish.trusted)
-        stream = jsontext.compact({"route": ROUTE, "cursor": cursor, "transport": "sse", "fallback_refresh_seconds": REFRESH_SECONDS,
+        stream = jsontext.compact({"route": ROUTE, "cursor": cursor, "transport": "sse",
+                                   "fallback_refresh_seconds": REFRESH_SECONDS,
                                    "recent_event_count": len(events)})
         told = jsontext.compact(events_json(events, wish.trusted))
-        return b"".join((b"id: %d\nevent: control-state\ndata: " % cursor, b'{"type":"control_state","cursor":%d,"events":' % cursor, told,
+        return b"".join((b"id: %d\nevent: control-state\ndata: " % cursor,
+                         b'{"type":"control_state","cursor":%d,"events":' % cursor, told,
                          b',"peer_advisories":', advised, b',"state":', state[:-1], b',"control_stream":', stream,
                          b'},"generated_at":"', self._core.clock.text().encode(), b'"}\n\n'))
 

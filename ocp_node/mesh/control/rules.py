@@ -50,4 +50,5 @@ def _advisory(node: Mapping[str, Any]) -> Members:
     return {"peer_id": node["peer_id"], "display_name": node["display_name"], "advisory_state": compatibility["advisory_state"],
             "summary": compatibility["summary"], "operator_summary": worded["operator_summary"],
             "recommended_action": worded["recommended_action"], "missing_capabilities": missing_capabilities(compatibility),
-            **{name: compatibility[name] for name in ("shared_treaty_validation", "remote_custody_review", "custody_pairing_ready")}}
+            **{name: compatibility[name] for name in ("shared_treaty_validation", "remote_custody_review",
+                                                      "custody_pairing_ready")}}

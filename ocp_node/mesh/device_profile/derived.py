@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Members = dict[str, Any]
-CONTINUITY_SWITCHES = ("mission_continuity", "vessel_export", "vessel_storage", "restore_dry_run", "witness_artifacts", "long_sleep",
+CONTINUITY_SWITCHES = ("mission_continuity", "vessel_export", "vessel_storage", "restore_dry_run", "witness_artifacts",
+                       "long_sleep",
                        "custody_review")
 
 
@@ -14,7 +15,8 @@ def sync_policy(profile: Mapping[str, Any]) -> Members:
     """How often and in which way the node is to be asked."""
     now_and_then = profile["sleep_capable"] or profile["intermittent"]
     return {"mode": "intermittent" if now_and_then else "continuous", "sleep_capable": profile["sleep_capable"],
-            "intermittent": profile["intermittent"], "preferred_sync_interval_seconds": profile["preferred_sync_interval_seconds"],
+            "intermittent": profile["intermittent"],
+            "preferred_sync_interval_seconds": profile["preferred_sync_interval_seconds"],
             "offline_grace_seconds": profile["offline_grace_seconds"], "delivery_mode": "poll" if now_and_then else "continuous",
             "relay_recommended": now_and_then}
 
@@ -61,7 +63,8 @@ def treaty_compatibility(treaties: Mapping[str, Any], continuity: Mapping[str, A
     reasons = ["shared_treaty_validation" if shared else "remote_treaty_validation_unavailable",
                *(["remote_custody_review"] if remote else []), *(["custody_pairing_ready"] if paired else [])]
     state = "full" if shared and remote else "advisory" if shared else "limited"
-    return {"advisory_state": state, "shared_treaty_validation": shared, "remote_custody_review": remote, "custody_pairing_ready": paired,
+    return {"advisory_state": state, "shared_treaty_validation": shared, "remote_custody_review": remote,
+            "custody_pairing_ready": paired,
             "reasons": reasons, "summary": _COMPATIBILITY[state]}
 
 

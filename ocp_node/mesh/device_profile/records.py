@@ -99,6 +99,6 @@ class Updated:
 
 @record
 class Update:
-    """Members to change: `compute_profile` and `offload_policy` member by member, others replaced; null derives a member again."""
+    """Members to change: the two inner objects member by member, others replaced; null derives a member again."""
     device_profile: dict = wire(factory=dict, items_max=64)
     document: dict = whole()

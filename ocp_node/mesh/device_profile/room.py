@@ -35,7 +35,7 @@ class DeviceProfile:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._path = Path(core.settings.identity_dir) / FILE
-        self._run = core.ids.hex(16)                 # what was given on the command line holds over what was stored before this run
+        self._run = core.ids.hex(16)                 # the command line holds over what was stored before this run
         self._flags = {name: getattr(core.settings, name) for name in rules.WORDS if getattr(core.settings, name, "")}
         self._listeners: tuple[Callable[[], None], ...] = ()
         with core.reader.snapshot() as connection:
@@ -75,7 +75,8 @@ class DeviceProfile:
         profile = rules.normalised(given)
         facts.put(connection, FACT, jsontext.ascii_text({"run": self._run, "given": given}))
         connection.event("mesh.device_profile.updated", payload={"device_class": profile["device_class"],
-                                                                 "form_factor": profile["form_factor"], "members": sorted(changes)[:64]})
+                                                                 "form_factor": profile["form_factor"],
+                                                                 "members": sorted(changes)[:64]})
         connection.outbox(EXPORT, {}, key=FACT)
         connection.after_commit(lambda: self._changed(given))
         return profile

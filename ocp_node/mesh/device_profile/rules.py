@@ -45,10 +45,12 @@ LARGE_GPU_MB = 16384
 HEAVY_CORES = 16
 
 GPU_CLASSES = ("none", "cuda", "rocm", "metal", "mps", "vulkan", "directml", "generic")
-GPU_ALIASES = {"apple": "metal", "apple_silicon": "metal", "nvidia": "cuda", "amd": "rocm", "intel": "vulkan", "pytorch_mps": "mps",
+GPU_ALIASES = {"apple": "metal", "apple_silicon": "metal", "nvidia": "cuda", "amd": "rocm", "intel": "vulkan",
+               "pytorch_mps": "mps",
                "d3d12": "directml", "gpu": "generic"}
 WORKLOADS = ("default", "cpu_bound", "io_bound", "gpu_inference", "gpu_training", "mixed")
-WORKLOAD_ALIASES = {"cpu": "cpu_bound", "io": "io_bound", "gpu": "gpu_inference", "inference": "gpu_inference", "training": "gpu_training"}
+WORKLOAD_ALIASES = {"cpu": "cpu_bound", "io": "io_bound", "gpu": "gpu_inference", "inference": "gpu_inference",
+                    "training": "gpu_training"}
 
 COMPUTE_INTEGERS = ("cpu_cores", "cpu_threads", "memory_mb", "disk_mb", "gpu_count", "gpu_vram_mb")
 COMPUTE_LISTS = ("accelerators", "supports_workload_classes", "compute_tags")
@@ -124,9 +126,9 @@ def _inner(name: str, readers: Mapping[str, Any], given: Mapping[str, Any], chan
         raise _wrong(name, "an object")
     made = dict(given)
     for member, value in changes.items():
-        member = COMPUTE_ALIASES.get(member, member)
-        if member in readers:
-            _put(made, member, readers[member], value)
+        known = COMPUTE_ALIASES.get(str(member), str(member))
+        if known in readers:
+            _put(made, known, readers[known], value)
     return made
 
 
@@ -180,7 +182,8 @@ def _wrong(name: str, what: str) -> Refusal:
     return Refusal("invalid_request", f"{name} must be {what}")
 
 
-_READERS: Mapping[str, Any] = {**dict.fromkeys(WORDS, _word), **dict.fromkeys(DERIVED, _switch), **dict.fromkeys(SECONDS, _integer),
+_READERS: Mapping[str, Any] = {**dict.fromkeys(WORDS, _word), **dict.fromkeys(DERIVED, _switch),
+                               **dict.fromkeys(SECONDS, _integer),
                                "labels": _list, "roles": _list}
 _COMPUTE: Mapping[str, Any] = {**dict.fromkeys(COMPUTE_INTEGERS, _integer), **dict.fromkeys(COMPUTE_LISTS, _list),
                                "gpu_class": _word, "fp16_tflops": _number}
@@ -255,7 +258,8 @@ def _compute(given: Mapping[str, Any], tier: str) -> Members:
             "memory_mb": max(0, given.get("memory_mb", MEMORY_MB[tier])), "disk_mb": max(0, given.get("disk_mb", 0)),
             "gpu_count": gpus, "gpu_class": kind, "gpu_vram_mb": vram, "fp16_tflops": given.get("fp16_tflops", 0.0),
             "accelerators": _unique([*given.get("accelerators", ()), *([kind] if gpus else [])]),
-            "supports_workload_classes": workload_classes(given.get("supports_workload_classes", ())) or _workloads(gpus, vram, tier),
+            "supports_workload_classes": workload_classes(given.get("supports_workload_classes", ()))
+            or _workloads(gpus, vram, tier),
             "compute_tags": _unique([*given.get("compute_tags", ()), *tags]), "gpu_capable": gpus > 0}
 
 
@@ -272,13 +276,15 @@ def workload_classes(words: Iterable[str]) -> list[str]:
 
 def _workloads(gpus: int, vram: int, tier: str) -> list[str]:
     large = gpus and vram >= LARGE_GPU_MB and tier in ("heavy", "standard")
-    return ["default", "cpu_bound", "io_bound", *(["gpu_inference", "mixed"] if gpus else []), *(["gpu_training"] if large else [])]
+    return ["default", "cpu_bound", "io_bound", *(["gpu_inference", "mixed"] if gpus else []),
+            *(["gpu_training"] if large else [])]
 
 
 def _offload(given: Mapping[str, Any], profile: Members) -> Members:
     strong = profile["device_class"] in ("full", "relay")
     usual = {"enabled": strong, "mode": "approval" if strong else "manual",
-             "pressure_threshold": "saturated" if profile["battery_powered"] else "elevated", "max_auto_enlist": 2, "min_candidate_score": 0}
+             "pressure_threshold": "saturated" if profile["battery_powered"] else "elevated", "max_auto_enlist": 2,
+             "min_candidate_score": 0}
     made = {**usual, **{name: list(words) for name, words in OFFLOAD_LISTS.items()}, "allow_battery_helpers": False,
             "allow_remote_seek": False, "notify_on_action": True, "approval_for_gpu_helpers": True}
     for name in made:
@@ -291,7 +297,8 @@ def _offload(given: Mapping[str, Any], profile: Members) -> Members:
 
 
 OFFLOAD_ORDER = ("enabled", "mode", "pressure_threshold", "max_auto_enlist", "min_candidate_score", "allowed_trust_tiers",
-                 "allowed_device_classes", "approval_trust_tiers", "approval_device_classes", "allow_battery_helpers", "allow_remote_seek",
+                 "allowed_device_classes", "approval_trust_tiers", "approval_device_classes", "allow_battery_helpers",
+                 "allow_remote_seek",
                  "notify_on_action", "approval_for_gpu_helpers", "allowed_workload_classes", "approval_workload_classes",
                  "target_device_classes")
 

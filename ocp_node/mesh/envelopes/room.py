@@ -1,6 +1,6 @@
 """Signed envelopes of peers, opened in the protocol's order (OCP 0.1 signed envelopes), and our own.
 
-    signed = envelopes.open("/mesh/agents/handoff", call.body.document)      # worker lane: shape, time, pinned key, signature, blocked
+    signed = envelopes.open("/mesh/agents/handoff", call.body.document)    # worker lane: shape, time, pinned key, signature
     ... in the change, first of all: envelopes.claim(connection, signed)     # 409 when the nonce was used
 
 Only an envelope whose signature holds ever reaches the nonces, so that nobody fills or burns those of another.
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...base.errors import Refusal
 from ...core import Core, Rooms
 from ...crypto import envelopes as protocol
 from ..peers.peer import Peer
@@ -43,7 +44,7 @@ class Envelopes:
         self._sweeper = core.tickers.add("mesh-nonces", self._sweep)
 
     def open(self, route: str, envelope: Mapping[str, Any]) -> Signed:
-        """The envelope of a known peer for this route, checked; burns about 50 us.  `Refusal` with the protocol's text otherwise."""
+        """The envelope of a known peer for this route, checked; burns about 50 us.  `Refusal` with the protocol's text else."""
         shape = protocol.check_shape(envelope, self._core.clock.time())
         self._note_family(shape)
         peer = self._peers.find(shape.node_id)
@@ -61,37 +62,38 @@ class Envelopes:
         peer = self._peers.find(card.peer_id)
         if peer is not None:
             protocol.check_pinned(card, peer.public_key, peer.trust_tier)
-        return Signed(shape.node_id, shape.request_id, shape.nonce, protocol.HANDSHAKE_ROUTE, shape.body, card.public_key_hex, peer), card
+        return Signed(shape.node_id, shape.request_id, shape.nonce, protocol.HANDSHAKE_ROUTE, shape.body, card.public_key_hex,
+                      peer), card
 
     def claim(self, connection: WriteConnection, signed: Signed) -> None:
         """The envelope is used now, in this change.
 
-        `Refusal` when its nonce was used before, and when the operator has blocked the peer or another key was pinned since it was
-        opened.
+        `Refusal` when its nonce was used before, and when since it was opened the operator has blocked the peer or another key
+        was pinned.
         """
         standing = table.standing(connection, signed.node_id)
         if standing is not None:
             key, tier = standing
             if key and key != signed.public_key:
-                raise protocol.Refusal("key_changed", "peer public key changed; explicit trust reset required")
+                raise Refusal("key_changed", "peer public key changed; explicit trust reset required")
             if tier == protocol.BLOCKED:
                 raise protocol.blocked(signed.node_id)
         now = int(connection.clock.time())
         if not table.claim(connection, signed.node_id, signed.nonce, signed.route, signed.request_id, now):
-            raise protocol.Refusal("replayed_nonce", f"nonce already seen for peer {signed.node_id}")
+            raise Refusal("replayed_nonce", f"nonce already seen for peer {signed.node_id}")
 
     def sign(self, route: str, body: Mapping[str, Any], request_id: str = "") -> dict[str, Any]:
         """An envelope of this node over `body`, for one use at `route` of a peer."""
         return protocol.sign_envelope(self._core.identity, route, body, self._core.clock, self._core.ids, request_id or None)
 
     def check_answer(self, envelope: object, route: str, node_id: str, public_key: str) -> Mapping[str, Any] | None:
-        """The body of an envelope that a peer put into its answer, when that very peer signed it for this route now; else None."""
+        """The body of an envelope that a peer put into its answer, when that very peer signed it for this route; else None."""
         if not isinstance(envelope, Mapping):
             return None
         try:
             shape = protocol.check_shape(envelope, self._core.clock.time())
             protocol.check_signature(shape, route, public_key)
-        except protocol.Refusal:
+        except Refusal:
             return None
         return shape.body if shape.node_id == node_id else None
 

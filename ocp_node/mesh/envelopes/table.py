@@ -7,8 +7,8 @@ import sqlite3
 
 def claim(connection: sqlite3.Connection, peer_id: str, nonce: str, route: str, request_id: str, seen_at: int) -> bool:
     """The nonce is used now; False when it was before."""
-    return connection.execute("INSERT OR IGNORE INTO mesh_nonce(peer_id, nonce, route, request_id, seen_at) VALUES (?, ?, ?, ?, ?)",
-                              (peer_id, nonce, route, request_id, seen_at)).rowcount == 1
+    return connection.execute("INSERT OR IGNORE INTO mesh_nonce(peer_id, nonce, route, request_id, seen_at) "
+                              "VALUES (?, ?, ?, ?, ?)", (peer_id, nonce, route, request_id, seen_at)).rowcount == 1
 
 
 def prune(connection: sqlite3.Connection, seen_before: int, limit: int) -> int:

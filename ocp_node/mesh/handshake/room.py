@@ -73,9 +73,11 @@ class Handshake:
             status = known.status if known.status == tiers.PENDING and not invited else tiers.CONNECTED
             return self.put(connection, known._replace(**seen, status=status, trust_tier=invited or known.trust_tier,
                                                        metadata={**known.metadata, **metadata}))
-        admission = tiers.Admission(invited, tiers.CONNECTED, False) if invited else tiers.admit(mode, tiers.claimed_tier(card.trust_tier))
+        admission = tiers.Admission(invited, tiers.CONNECTED,
+                                    False) if invited else tiers.admit(mode, tiers.claimed_tier(card.trust_tier))
         self._make_room(connection)
-        peer = made({"peer_id": card.peer_id, "trust_tier": admission.trust_tier, "status": admission.status, "remote_execution": None,
+        peer = made({"peer_id": card.peer_id, "trust_tier": admission.trust_tier, "status": admission.status,
+                     "remote_execution": None,
                      "reliability": NO_RELIABILITY, "created_at": now, "metadata": metadata, **seen})
         if admission.asks and not self._ask(connection, peer, card):
             peer = peer._replace(status=tiers.CONNECTED)
@@ -106,13 +108,15 @@ class Handshake:
         result = approvals.request(connection, {
             "request_id": _question(peer.peer_id), "action_type": ADMISSION, "severity": "high",
             "title": f"Admit {peer.display_name} ({peer.peer_id})?",
-            "summary": f"A node at {peer.endpoint_url or 'an unknown address'} asks to be a {asked} peer. Its key is {card.public_key_hex[:16]}…",
+            "summary": f"A node at {peer.endpoint_url or 'an unknown address'} asks to be a {asked} peer. "
+                       f"Its key is {card.public_key_hex[:16]}…",
             "requested_by_peer_id": peer.peer_id, "target_peer_id": self.core.identity.node_id,
             "metadata": {"peer_id": peer.peer_id, "requested_tier": asked, "public_key": card.public_key_hex}},
             afresh=("approved", "expired"))
         return bool(result["approval"]["status"] != "rejected")
 
-    def resolved(self, connection: WriteConnection, approval: Mapping[str, Any], decision: str, metadata: Mapping[str, Any]) -> Members | None:
+    def resolved(self, connection: WriteConnection, approval: Mapping[str, Any], decision: str,
+                 metadata: Mapping[str, Any]) -> Members | None:
         """What the operator's decision does to the peer that waited for it; None when it does nothing."""
         asked = approval["metadata"]
         peer = self.peers.current(connection, asked.get("peer_id", ""))
@@ -120,12 +124,14 @@ class Handshake:
             return None
         if peer.status != tiers.PENDING or peer.public_key != asked.get("public_key"):
             return {"status": "ignored", "reason": "peer_changed", "peer_id": peer.peer_id, "trust_tier": peer.trust_tier}
-        tier = tiers.operator_tier(str(metadata.get("trust_tier") or asked.get("requested_tier", ""))) if decision == "approved" else "public"
+        tier = tiers.operator_tier(str(metadata.get("trust_tier") or asked.get("requested_tier",
+                                                                               ""))) if decision == "approved" else "public"
         changed = peer._replace(trust_tier=tier, status=tiers.CONNECTED, updated_at=connection.clock.text(),
                                 metadata={**peer.metadata, "admitted": decision == "approved"})
         self.put(connection, changed)
         connection.event("mesh.peer.trust_changed", peer_id=peer.peer_id, payload={
-            "trust_tier": tier, "previous_trust_tier": peer.trust_tier, "remote_execution": peer.remote_execution, "key_reset": False,
+            "trust_tier": tier, "previous_trust_tier": peer.trust_tier, "remote_execution": peer.remote_execution,
+            "key_reset": False,
             "approval_id": approval.get("id", "")})
         return {"status": "applied", "peer_id": peer.peer_id, "trust_tier": tier}
 
@@ -144,7 +150,8 @@ def _question(peer_id: str) -> str:
     return f"peer-admission-{peer_id}"
 
 
-NO_RELIABILITY: Members = {"source": "remote_events", "completed": 0, "failed": 0, "retried": 0, "total": 0, "success_rate": None, "score": 0}
+NO_RELIABILITY: Members = {"source": "remote_events", "completed": 0, "failed": 0, "retried": 0, "total": 0, "success_rate": None,
+                           "score": 0}
 
 
 def build(core: Core, rooms: Rooms) -> Handshake:
@@ -164,15 +171,18 @@ def accept(room: Handshake, call: Call) -> Write:
         room.check_stranger(call.caller.address, call.caller.loopback)
     document = signed.body["peer_card"]
     members = rules.claims(document, card.peer_id)
-    metadata = {**rules.told(document, signed.body.get("agent_presence"), signed.body.get("beacons")), "last_request_id": signed.request_id}
+    metadata = {**rules.told(document, signed.body.get("agent_presence"), signed.body.get("beacons")),
+                "last_request_id": signed.request_id}
     session, accepted_at = f"mesh-{room.core.ids.hex(12)}", room.core.clock.text()
-    envelope = room.envelopes.sign(HANDSHAKE_ROUTE, {"mesh_session_id": session, "accepted_at": accepted_at, "peer_id": card.peer_id})
+    envelope = room.envelopes.sign(HANDSHAKE_ROUTE, {"mesh_session_id": session, "accepted_at": accepted_at,
+                                                     "peer_id": card.peer_id})
     mode, offered = room.mode(call.caller.loopback), signed.body.get("invitation")
 
     def change(connection: WriteConnection) -> Peer:
         room.envelopes.claim(connection, signed)
         invited = room.rooms["mesh.invitations"].redeem(connection, offered, card) if offered is not None else ""
-        peer = room.keep(connection, card, members, {**metadata, **({"admitted": True} if invited else {})}, session, mode, invited)
+        peer = room.keep(connection, card, members, {**metadata, **({"admitted": True} if invited else {})}, session, mode,
+                         invited)
         connection.event("mesh.handshake.accepted", peer_id=peer.peer_id, request_id=signed.request_id, payload={
             "display_name": peer.display_name, "mesh_session_id": session, "trust_tier": peer.trust_tier, "status": peer.status,
             "peer_advisory": room.peers.advisory(peer, "handshake.accepted")})

@@ -1,6 +1,6 @@
 """Leases on resources: one holder at a time, for a bounded time (OCP 0.1 leases).
 
-Other rooms lease inside their own change: `leases.acquire(connection, ...)` gives a `Lease` or the `Conflict` that stood in the way.
+Other rooms lease inside their own change: `leases.acquire(connection, ...)` gives a `Lease`, or the `Conflict` in its way.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ class Leases:
 
     def refusal(self, conflict: Conflict) -> Refusal:
         """What a loser is told: who holds the resource, without the token."""
-        return Refusal("lease_conflict", "resource is leased by another peer", {"lock": rules.lock_json(conflict.holder, secret=False)})
+        return Refusal("lease_conflict", "resource is leased by another peer",
+                       {"lock": rules.lock_json(conflict.holder, secret=False)})
 
     def _sweep(self) -> float:
         """Leases that ended long ago are forgotten."""
@@ -99,7 +100,8 @@ def acquire(room: Leases, call: Call) -> Write:
         result = room.acquire(connection, resource=resource, peer_id=peer_id, agent_id=body.agent_id, job_id=body.job_id,
                               ttl_seconds=body.ttl_seconds, metadata=body.metadata)
         if isinstance(result, Conflict):
-            connection.event("mesh.lease.conflict", peer_id=peer_id, payload={"resource": resource, "holder_peer_id": result.holder.peer_id,
+            connection.event("mesh.lease.conflict", peer_id=peer_id, payload={"resource": resource,
+                                                                              "holder_peer_id": result.holder.peer_id,
                                                                               "expires_at": result.holder.expires_at})
         return result
 

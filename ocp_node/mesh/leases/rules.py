@@ -96,7 +96,8 @@ def lock_json(lease: Lease, secret: bool) -> Members:
     """The lock that stands behind the lease as its holder sees it, or without its token."""
     token = {"session_id": lease.lock_token, "lock_token": lease.lock_token} if secret else {}
     shown = {"lock_token": lease.lock_token} if secret else {}
-    return {"resource": f"mesh:{lease.resource}", "agent_id": lease.peer_id, "agent_name": lease.peer_id, **token, "lock_type": "mesh_lease",
+    return {"resource": f"mesh:{lease.resource}", "agent_id": lease.peer_id, "agent_name": lease.peer_id, **token,
+            "lock_type": "mesh_lease",
             "reason": "mesh lease", "metadata": shown, "locked_at": lease.created_at, "heartbeat_at": lease.heartbeat_at,
             "expires_at": lease.expires_at}
 

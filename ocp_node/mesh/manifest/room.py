@@ -18,7 +18,8 @@ PRESENT_MAX = 50
 BEACONS_MAX = 12
 WORKERS_SHOWN = 20
 # Which rooms provide which part of the manifest, and what stands there while they do not.
-HOMES = {"queue_metrics": "mesh.queue", "workers": "mesh.workers", "governance_summary": "mesh.treaties", "reliability": "mesh.jobs"}
+HOMES = {"queue_metrics": "mesh.queue", "workers": "mesh.workers", "governance_summary": "mesh.treaties",
+         "reliability": "mesh.jobs"}
 
 
 class Manifest:
@@ -29,7 +30,8 @@ class Manifest:
         self._profile = rooms["mesh.device_profile"]
         self._agents = rooms["mesh.agents"]
         node_id = core.identity.node_id
-        empty = {"queue_metrics": lambda: rules.no_queue_metrics(node_id), "workers": list, "governance_summary": rules.no_governance,
+        empty: dict[str, Provider] = {"queue_metrics": lambda: rules.no_queue_metrics(node_id), "workers": list,
+                 "governance_summary": rules.no_governance,
                  "reliability": lambda: rules.reliability("local_jobs", 0, 0, 0)}
         self.parts = Parts(rooms, core.log, HOMES, empty)
         self._docker, self._wasm = enabled(core, "docker"), enabled(core, "wasm")
@@ -58,7 +60,8 @@ class Manifest:
                 "public_key": identity.public_key_hex, "signature_scheme": identity.signature_scheme, "endpoint_url": url,
                 "stream_url": f"{url}/mesh/stream", "protocol_version": rules.WIRE_VERSION, "trust_tier": trust_tier,
                 "reachability": "local-first", "supported_features": list(rules.FEATURES), "transports": list(rules.TRANSPORTS),
-                "capability_cards": self.capability_cards(), "policy_summary": rules.policy_summary(), "device_profile": room.profile(),
+                "capability_cards": self.capability_cards(), "policy_summary": rules.policy_summary(),
+                "device_profile": room.profile(),
                 "habitat_roles": room.habitat_roles(), "continuity_capabilities": room.continuity_capabilities(),
                 "treaty_capabilities": room.treaty_capabilities(), "governance_summary": self.parts.value("governance_summary")}
 
@@ -77,7 +80,8 @@ class Manifest:
                 "device_profile": room.profile(), "sync_policy": room.sync_policy(), "habitat_roles": room.habitat_roles(),
                 "continuity_capabilities": room.continuity_capabilities(), "treaty_capabilities": room.treaty_capabilities(),
                 "governance_summary": card["governance_summary"], "continuity_overlay_fields": list(rules.OVERLAY_FIELDS),
-                "organism_card": card, "reliability": self.parts.value("reliability"), "queue_metrics": self.parts.value("queue_metrics"),
+                "organism_card": card, "reliability": self.parts.value("reliability"),
+                "queue_metrics": self.parts.value("queue_metrics"),
                 "agent_presence": self._agents.present(PRESENT_MAX), "beacons": self._agents.beacons(BEACONS_MAX),
                 "workers": self.parts.value("workers", trusted=False)[:WORKERS_SHOWN]}
 

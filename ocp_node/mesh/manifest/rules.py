@@ -12,7 +12,8 @@ SHORT_NAME = "OCP"
 RELEASE = "0.1"
 WIRE_VERSION = "sovereign-mesh/v1"
 OVERLAY_FIELDS = ("continuity_class", "lineage_ref", "epoch_tolerance", "dormancy_ok", "treaty_requirements")
-FEATURES = ("handshake", "agent-presence", "beacons", "leases", "jobs", "workers", "job-attempts", "artifacts", "handoffs", "notifications",
+FEATURES = ("handshake", "agent-presence", "beacons", "leases", "jobs", "workers", "job-attempts", "artifacts", "handoffs",
+            "notifications",
             "approvals", "secrets", "peer-discovery", "cooperative-tasks")
 TRANSPORTS = ({"name": "http", "mode": "request-response"}, {"name": "ws", "mode": "bootstrap-stream"})
 
@@ -50,7 +51,8 @@ def capability_cards(profile: Mapping[str, Any], docker: bool, wasm: bool) -> li
 def _metadata(name: str, profile: Mapping[str, Any]) -> Members:
     if name == "gpu-runtime":
         compute = profile["compute_profile"]
-        return {member: compute[member] for member in ("gpu_count", "gpu_class", "gpu_vram_mb", "accelerators", "supports_workload_classes",
+        return {member: compute[member] for member in ("gpu_count", "gpu_class", "gpu_vram_mb", "accelerators",
+                                                       "supports_workload_classes",
                                                        "cpu_cores", "memory_mb", "fp16_tflops")}
     if name == "helper-enlistment":
         return {"helper_state": profile["helper_state"], "helper_role": profile["helper_role"]}
@@ -72,7 +74,8 @@ def policy_summary() -> Members:
 
 def no_queue_metrics(node_id: str) -> Members:
     """The metrics of an empty queue."""
-    return {"peer_id": node_id, "counts": {"queued": 0, "inflight": 0, "acked": 0, "dead_letter": 0, "cancelled": 0}, "queues": [],
+    return {"peer_id": node_id, "counts": {"queued": 0, "inflight": 0, "acked": 0, "dead_letter": 0, "cancelled": 0},
+            "queues": [],
             "workers": {"registered": 0, "total_slots": 0, "active_attempts": 0, "available_slots": 0}, "pressure": "idle",
             "backlog_ratio": None, "scheduler_penalty": 0, "oldest_queued_at": "", "redelivery_count": 0}
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 PRESENT_MAX, BEACONS_MAX = 20, 10
 SYNC_LIMIT = 20
 ROUTES_TRIED = 3
-NO_RELIABILITY: Members = {"source": "remote_events", "completed": 0, "failed": 0, "retried": 0, "total": 0, "success_rate": None, "score": 0}
+NO_RELIABILITY: Members = {"source": "remote_events", "completed": 0, "failed": 0, "retried": 0, "total": 0, "success_rate": None,
+                           "score": 0}
 
 
 class Wanted(NamedTuple):
@@ -55,7 +56,7 @@ class Connecting:
         self._agents = rooms["mesh.agents"]
 
     def connect(self, wanted: Wanted) -> Members:
-        """The node is a peer, and its log read on; what was exchanged.  `Refusal` when it cannot be reached or is not what it should be.
+        """The node is a peer, and its log read on; what was exchanged.  `Refusal` when it cannot be reached, or lies.
 
         A sync that fails after the handshake leaves the peer connected; the answer's `sync` says so.
         """
@@ -71,7 +72,8 @@ class Connecting:
         if wanted.invited is not None:
             body["invitation"] = wanted.invited(card["public_key"].lower())
         try:
-            answer = self._calls.signed(url, HANDSHAKE_ROUTE, body, wanted.timeout, request_id=request_id, loopback=wanted.loopback)
+            answer = self._calls.signed(url, HANDSHAKE_ROUTE, body, wanted.timeout, request_id=request_id,
+                                        loopback=wanted.loopback)
         except Refusal as refusal:
             refusal.detail["peer_id"] = peer_id
             raise
@@ -133,7 +135,8 @@ class Connecting:
     def _check_answer(self, answer: Members, peer_id: str, public_key: str) -> None:
         """The answer is one to a handshake, and if it brings a signature, the peer made it for us and this session."""
         session = answer.get("mesh_session_id")
-        if validate(answer, "HandshakeResponse", published().schemas) or answer.get("status") != "ok" or not isinstance(session, str):
+        if validate(answer, "HandshakeResponse", published().schemas) or answer.get("status") != "ok" or not isinstance(session,
+                                                                                                                        str):
             raise Refusal("peer_unreachable", "the peer's answer to the handshake is not valid", {"peer_id": peer_id})
         if answer.get("response_envelope") is None:
             return
@@ -153,13 +156,15 @@ class Connecting:
                     "last_remote_handshake": now, "admitted": True}
         if _on_loopback(url):
             metadata["reached_on_loopback"] = url
-        seen = {**members, "mesh_session_id": answer["mesh_session_id"][:64], "public_key": card["public_key"].lower(), "updated_at": now,
+        seen = {**members, "mesh_session_id": answer["mesh_session_id"][:64], "public_key": card["public_key"].lower(),
+                "updated_at": now,
                 "last_seen_at": now, "last_handshake_at": now, "status": rules.CONNECTED}
         if known is not None:
             kept_tier = tier if known.status == rules.PENDING else known.trust_tier
             peer = known._replace(**seen, trust_tier=kept_tier, metadata={**known.metadata, **metadata})
         else:
-            peer = made({"peer_id": peer_id, "trust_tier": tier, "remote_execution": None, "reliability": NO_RELIABILITY, "created_at": now,
+            peer = made({"peer_id": peer_id, "trust_tier": tier, "remote_execution": None, "reliability": NO_RELIABILITY,
+                         "created_at": now,
                          "metadata": metadata, **seen})
         kept: Peer = self._peers.put(connection, peer)
         connection.event("mesh.handshake.sent", peer_id=peer_id, request_id=request_id, payload={
@@ -179,9 +184,12 @@ class Connecting:
         sent, advisory = self._peers.advisory(peer, "handshake.sent"), self._peers.advisory(peer, wanted.source)
         shown = self._peers.json(peer)
         summary, action = advisory["operator_summary"], advisory["recommended_action"]
-        connection = {"status": "ok", "peer": shown, "peer_advisory": sent, "operator_summary": summary, "recommended_action": action,
-                      "accepted_peer_advisory": _object(answer.get("peer_advisory")), "remote_manifest": manifest, "response": answer}
-        return {"status": "ok", "peer": shown, "peer_advisory": advisory, "operator_summary": summary, "recommended_action": action,
+        connection = {"status": "ok", "peer": shown, "peer_advisory": sent, "operator_summary": summary,
+                      "recommended_action": action,
+                      "accepted_peer_advisory": _object(answer.get("peer_advisory")), "remote_manifest": manifest,
+                      "response": answer}
+        return {"status": "ok", "peer": shown, "peer_advisory": advisory, "operator_summary": summary,
+                "recommended_action": action,
                 "peer_id": peer.peer_id, "base_url": url, "connection": connection, "sync": sync}
 
 

@@ -51,7 +51,8 @@ class Everyone:
         """What the scan found, and the URLs to try with the nodes expected there; this node left out."""
         discovery = optional(self._rooms, "mesh.discovery")
         found: list[Members] = []
-        scan: Members = {"peer_id": self._core.identity.node_id, "count": 0, "discovered": 0, "connected": 0, "errors": 0, "results": [],
+        scan: Members = {"peer_id": self._core.identity.node_id, "count": 0, "discovered": 0, "connected": 0, "errors": 0,
+                         "results": [],
                          "suggested_urls": [], "diagnostics": {}}
         if discovery is not None:
             scan = discovery.scan_local(trust_tier=wanted.trust_tier, timeout=wanted.scan_timeout, limit=limit, port=wanted.port,
@@ -59,7 +60,8 @@ class Everyone:
             found = discovery.listed(max(2 * limit, CANDIDATES_MIN))["candidates"]
         known = [{"base_url": url, "peer_id": peer.peer_id} for peer in self._peers.all() if peer.trust_tier != "blocked"
                  for url in peer.base_urls[:1]]
-        return scan, wanted_candidates([*found, *known], max(2 * limit, CANDIDATES_MIN), self._core.identity.node_id, self._core.base_url,
+        return scan, wanted_candidates([*found, *known], max(2 * limit, CANDIDATES_MIN), self._core.identity.node_id,
+                                       self._core.base_url,
                                        self._core.clock.time())
 
     def _one(self, url: str, peer_id: str, wanted: ConnectAll, loopback: bool) -> Members:
@@ -67,7 +69,8 @@ class Everyone:
         if known is not None and fresh(known, self._core.clock.time()):
             return self._result("already_connected", url, known)
         try:
-            answer = self._peers.connect(Wanted(url, peer_id, wanted.trust_tier, wanted.timeout, wanted.refresh_manifest, loopback,
+            answer = self._peers.connect(Wanted(url, peer_id, wanted.trust_tier, wanted.timeout, wanted.refresh_manifest,
+                                                loopback,
                                                 "connect.all"))
         except Refusal as refusal:
             return {"status": "error", "peer_id": peer_id, "base_url": url, "error": refusal.message, "code": refusal.code}
@@ -85,14 +88,15 @@ class Everyone:
                 "code": "peer_timeout" if late else "internal"}
 
 
-def wanted_candidates(found: Sequence[Mapping[str, Any]], limit: int, node_id: str, own_url: str, now: float) -> list[tuple[str, str]]:
+def wanted_candidates(found: Sequence[Mapping[str, Any]], limit: int, node_id: str, own_url: str,
+                      now: float) -> list[tuple[str, str]]:
     """The URLs worth trying, each once, with the node expected there ("" when unknown)."""
     urls: dict[str, str] = {}
     for candidate in found:
         url, peer_id = str(candidate.get("base_url") or "").rstrip("/"), str(candidate.get("peer_id") or "")
-        if not url.startswith(("http://", "https://")) or url == own_url or peer_id == node_id or url in urls or _given_up(candidate, now):
-            continue
-        urls[url] = peer_id
+        ours = url == own_url or peer_id == node_id
+        if url.startswith(("http://", "https://")) and not ours and url not in urls and not _given_up(candidate, now):
+            urls[url] = peer_id
     return list(urls.items())[:limit]
 
 
@@ -120,18 +124,21 @@ def _instant(text: object) -> float:
 
 def summed(scan: Members, results: list[Members], peer_ids: list[str]) -> Members:
     """The answer of a connect-all."""
-    counts = {status: sum(result["status"] == status for result in results) for status in ("connected", "already_connected", "error")}
-    ready = sum(bool(result.get("peer_advisory", {}).get("treaty_compatibility", {}).get("custody_pairing_ready")) for result in results)
+    counts = {status: sum(result["status"] == status for result in results) for status in ("connected", "already_connected",
+                                                                                           "error")}
+    ready = sum(bool(result.get("peer_advisory", {}).get("treaty_compatibility", {}).get("custody_pairing_ready"))
+                for result in results)
     return {"status": "ok", "scan": scan, "results": results, "connected": counts["connected"],
             "already_connected": counts["already_connected"], "errors": counts["error"], "count": len(results),
-            "operator_summary": f"{len(results)} nodes tried: {counts['connected']} connected now, {counts['already_connected']} were "
-                                f"connected before, {counts['error']} failed; {ready} ready for treaty and custody work.",
+            "operator_summary": f"{len(results)} nodes tried: {counts['connected']} connected now, "
+                                f"{counts['already_connected']} were connected before, {counts['error']} failed; "
+                                f"{ready} ready for treaty and custody work.",
             "treaty_ready": ready, "mesh": {"peer_count": len(peer_ids), "peer_ids": peer_ids}}
 
 
 def compacted(answer: Members, compact: bool) -> Members:
-    """The answer of a connect without copies of the same thing: all of them when `compact` is asked for, those of manifests when the
-    body would pass 64 KiB."""
+    """The answer of a connect without copies of the same thing: all of them when `compact` is asked for, those of manifests
+    when the body would pass 64 KiB."""
     connection, sync = dict(answer["connection"]), dict(answer["sync"])
     if compact:
         connection |= {"peer": None, "remote_manifest": None, "response": {"mesh_session_id": answer["peer"]["mesh_session_id"]}}

@@ -49,7 +49,8 @@ def _event(item: object) -> Members | None:
     text = jsontext.ascii_text(payload) if isinstance(payload, dict) else "{}"
     if len(text) > PAYLOAD_BYTES_MAX:
         text = jsontext.ascii_text({"truncated": True, "bytes": len(text)})
-    return {"seq": seq, "id": _text(item.get("id")), "event_type": kind, "request_id": _text(item.get("request_id")), "payload": text,
+    return {"seq": seq, "id": _text(item.get("id")), "event_type": kind, "request_id": _text(item.get("request_id")),
+            "payload": text,
             "created_at": _text(item.get("created_at"))[:64]}
 
 
@@ -70,8 +71,10 @@ def told(stream: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Membe
     """The metadata that follows from the answer, and from the manifest when it was fetched anew."""
     made: Members = {"remote_agent_presence": _objects(stream.get("agent_presence"), 50),
                      "remote_beacons": _objects(stream.get("beacons"), 12), "remote_workers": _objects(stream.get("workers"), 50),
-                     "remote_queue_metrics": _object(stream.get("queue_metrics")), "remote_sync_policy": _object(stream.get("sync_policy")),
-                     "remote_generated_at": _text(stream.get("generated_at")), "remote_transport": _object(stream.get("transport"))}
+                     "remote_queue_metrics": _object(stream.get("queue_metrics")),
+                     "remote_sync_policy": _object(stream.get("sync_policy")),
+                     "remote_generated_at": _text(stream.get("generated_at")),
+                     "remote_transport": _object(stream.get("transport"))}
     profile = stream.get("device_profile") or (manifest or {}).get("device_profile")
     if isinstance(profile, dict):
         made["remote_device_profile"] = normalised(lenient(profile))
@@ -83,7 +86,8 @@ def heartbeat(metadata: Mapping[str, Any], sync_policy: Mapping[str, Any], check
     agents, beacons = metadata.get("remote_agent_presence") or [], metadata.get("remote_beacons") or []
     active = sum(agent.get("status") == "active" for agent in agents)
     quiet = "intermittent_idle" if sync_policy["mode"] == "intermittent" else "quiet"
-    return {"status": "active" if active else "idle" if agents or beacons else quiet, "active_agents": active, "agent_count": len(agents),
+    return {"status": "active" if active else "idle" if agents or beacons else quiet, "active_agents": active,
+            "agent_count": len(agents),
             "beacon_count": len(beacons), "sync_mode": sync_policy["mode"], "sleep_capable": sync_policy["sleep_capable"],
             "preferred_sync_interval_seconds": sync_policy["preferred_sync_interval_seconds"],
             "remote_generated_at": metadata.get("remote_generated_at", ""), "checked_at": checked_at}
@@ -92,7 +96,8 @@ def heartbeat(metadata: Mapping[str, Any], sync_policy: Mapping[str, Any], check
 def same_node(found: object, wanted: str) -> None:
     """The node that answered is the wanted one; `Refusal("peer_unreachable")` otherwise."""
     if found != wanted:
-        raise Refusal("peer_unreachable", f"route reached {_text(found) or 'an unnamed node'}, expected {wanted}", {"peer_id": wanted})
+        raise Refusal("peer_unreachable", f"route reached {_text(found) or 'an unnamed node'}, expected {wanted}",
+                      {"peer_id": wanted})
 
 
 def _text(value: object) -> str:

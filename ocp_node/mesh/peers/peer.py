@@ -77,7 +77,8 @@ def made(stored: Mapping[str, Any]) -> Peer:
     return Peer(**stored, device_profile=profile, sync_policy=derived.sync_policy(profile),
                 habitat_roles=_words(card.get("habitat_roles")) or derived.habitat_roles(profile),
                 continuity_capabilities=_object(card.get("continuity_capabilities")) or derived.continuity_capabilities(profile),
-                treaty_capabilities=_object(card.get("treaty_capabilities")), governance_summary=_object(card.get("governance_summary")))
+                treaty_capabilities=_object(card.get("treaty_capabilities")),
+                governance_summary=_object(card.get("governance_summary")))
 
 
 def stored(peer: Peer) -> Members:
@@ -86,7 +87,8 @@ def stored(peer: Peer) -> Members:
 
 
 STORED = ("peer_id", "display_name", "public_key", "signature_scheme", "endpoint_url", "stream_url", "trust_tier", "reachability",
-          "status", "mesh_session_id", "protocol_version", "capability_cards", "card", "metadata", "reliability", "remote_execution",
+          "status", "mesh_session_id", "protocol_version", "capability_cards", "card", "metadata", "reliability",
+          "remote_execution",
           "created_at", "updated_at", "last_seen_at", "last_handshake_at")
 
 
@@ -99,14 +101,16 @@ def compatibility(peer: Peer, local_custody: bool) -> Members:
 def advisory(peer: Peer, source: str, local_custody: bool) -> Members:
     """What an operator should know of the peer after a contact."""
     treaties = peer.treaty_capabilities or derived.treaty_capabilities(peer.device_profile)
-    return derived.peer_advisory(peer.peer_id, peer.display_name, source, peer.habitat_roles, peer.continuity_capabilities, treaties,
+    return derived.peer_advisory(peer.peer_id, peer.display_name, source, peer.habitat_roles, peer.continuity_capabilities,
+                                 treaties,
                                  compatibility(peer, local_custody), peer.governance_summary)
 
 
 def peer_json(peer: Peer, local_custody: bool = True) -> Members:
     """The peer as it is shown."""
     metadata = peer.metadata
-    return {"peer_id": peer.peer_id, "organism_id": peer.peer_id, "display_name": peer.display_name, "public_key": peer.public_key,
+    return {"peer_id": peer.peer_id, "organism_id": peer.peer_id, "display_name": peer.display_name,
+            "public_key": peer.public_key,
             "signature_scheme": peer.signature_scheme, "endpoint_url": peer.endpoint_url, "stream_url": peer.stream_url,
             "trust_tier": peer.trust_tier, "reachability": peer.reachability, "status": peer.status,
             "mesh_session_id": peer.mesh_session_id, "protocol_version": peer.protocol_version,
@@ -130,7 +134,8 @@ def load(metadata: Mapping[str, Any]) -> Members:
                                                                    workers.get("total_slots"), workers.get("active_attempts")))
     ratio = metrics.get("backlog_ratio")
     return {"queue_depth": queued + inflight, "queued": queued, "inflight": inflight,
-            "pressure": str(metrics.get("pressure") or "unknown")[:40], "backlog_ratio": ratio if type(ratio) in (int, float) else None,
+            "pressure": str(metrics.get("pressure") or "unknown")[:40], "backlog_ratio": ratio if type(ratio) in (int, float)
+            else None,
             "scheduler_penalty": _count(metrics.get("scheduler_penalty")), "total_slots": slots, "active_attempts": active,
             "available_slots": _count(workers.get("available_slots")), "utilization": round(active / slots, 4) if slots else None}
 

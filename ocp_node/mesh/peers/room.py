@@ -125,7 +125,8 @@ class Peers:
         current = table.find(connection, peer_id)
         if current is None:
             return None
-        return self.put(connection, current._replace(metadata={**current.metadata, **changes}, updated_at=connection.clock.text()))
+        return self.put(connection, current._replace(metadata={**current.metadata, **changes},
+                                                     updated_at=connection.clock.text()))
 
     def drop(self, connection: WriteConnection, peer_id: str) -> None:
         """The peer is forgotten."""

@@ -10,7 +10,8 @@ ROUTES = (
           contract={"handler": "_handle_mesh_peers", "group": "runtime", "query": {"limit": "integer"}, "response": "PeerList"}),
     Route("mesh.peers.connect", "POST", "/mesh/peers/connect",
           "Reach a node by its URL, exchange cards with it and keep it as a peer.",
-          Auth.OPERATOR, Lane.LONG, "connect", reply="Connected", query="ConnectOptions", body="Connect", body_bytes_max=MESH_BODY_BYTES_MAX,
+          Auth.OPERATOR, Lane.LONG, "connect", reply="Connected", query="ConnectOptions", body="Connect",
+          body_bytes_max=MESH_BODY_BYTES_MAX,
           contract={"handler": "_handle_mesh_peers_connect", "group": "runtime",
                     "body": {"base_url": "string", "peer_id": "string", "trust_tier": "string"}, "response": "Object"}),
     Route("mesh.peers.connect_all", "POST", "/mesh/peers/connect-all",
@@ -25,5 +26,6 @@ ROUTES = (
                     "body": {"limit": "integer", "peer_id": "string", "refresh_manifest": "boolean"}, "response": "Object"}),
     Route("mesh.peers.trust", "POST", "/mesh/peers/{peer_id}/trust",
           "Set a peer's trust tier, allow it remote execution, or forget its pinned key.",
-          Auth.OPERATOR, Lane.WRITE, "trust", reply="TrustChanged", body="TrustChange", body_bytes_max=OPS_BODY_BYTES_MAX, extra=True),
+          Auth.OPERATOR, Lane.WRITE, "trust", reply="TrustChanged", body="TrustChange", body_bytes_max=OPS_BODY_BYTES_MAX,
+          extra=True),
 )

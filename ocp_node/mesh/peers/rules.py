@@ -67,7 +67,7 @@ def admit(mode: str, claim: str) -> Admission:
 
 
 def runs_code(peer: Peer | None, setting: str, from_loopback: bool) -> bool:
-    """May code of this peer run here?  Only of trusted and partner peers; the operator's switch for the peer wins over the setting.
+    """May code of this peer run here?  Only of trusted and partner peers; the operator's switch for it wins over the setting.
 
     `from_loopback`: the connection that brought the code comes from this machine.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import Refusal
@@ -25,7 +26,8 @@ class Syncing:
         self._peers = rooms["mesh.peers"]
         self._calls = rooms["mesh.calls"]
 
-    def sync(self, peer_id: str, limit: int, refresh_manifest: bool, loopback: bool | None, source: str = "peer.synced") -> Members:
+    def sync(self, peer_id: str, limit: int, refresh_manifest: bool, loopback: bool | None,
+             source: str = "peer.synced") -> Members:
         """What the peer's log had after our cursor is stored, and how the peer is now.
 
         A failed call is remembered with the peer, whose status is then `degraded`; the `Refusal` tells why.
@@ -36,11 +38,13 @@ class Syncing:
             stream, imported, anew = self._fetched(peer, limit, loopback)
         except Refusal as refusal:
             if refusal.code.startswith("peer_"):
-                self._core.writer.run(lambda connection: self._failed(connection, peer_id, refusal.message))
+                self._core.writer.run(functools.partial(self._failed, peer_id=peer_id, error=refusal.message))
             raise
-        kept, count = self._core.writer.run(lambda connection: self._keep(connection, peer_id, stream, manifest, imported, anew, source))
+        kept, count = self._core.writer.run(lambda connection: self._keep(connection, peer_id, stream, manifest, imported, anew,
+                                                                          source))
         advisory = self._peers.advisory(kept, source)
-        return {"status": "ok", "peer": self._peers.json(kept), "peer_advisory": advisory, "operator_summary": advisory["operator_summary"],
+        return {"status": "ok", "peer": self._peers.json(kept), "peer_advisory": advisory,
+                "operator_summary": advisory["operator_summary"],
                 "recommended_action": advisory["recommended_action"], "imported_events": count, "next_cursor": kept.remote_cursor,
                 "log_reset": anew, "heartbeat": kept.heartbeat, "remote_stream": stream, "remote_manifest": manifest}
 
@@ -60,7 +64,8 @@ class Syncing:
 
     def _refreshed(self, peer: Peer, loopback: bool | None) -> Members:
         """The peer's manifest; under the pinned key only."""
-        manifest: Members = self._calls.manifest(self._calls.url_of(peer), MANIFEST_SECONDS, loopback=self._calls.may_loop(peer, loopback))
+        manifest: Members = self._calls.manifest(self._calls.url_of(peer), MANIFEST_SECONDS,
+                                                 loopback=self._calls.may_loop(peer, loopback))
         card = manifest["organism_card"]
         imports.same_node(card["organism_id"], peer.peer_id)
         if card["public_key"].lower() != peer.public_key:
@@ -68,7 +73,7 @@ class Syncing:
         return manifest
 
     def _fetched(self, peer: Peer, limit: int, loopback: bool | None) -> tuple[Members, imports.Import, bool]:
-        """The peer's stream after our cursor, what is new in it, and whether its log has begun anew (it is then read from its start)."""
+        """The peer's stream after our cursor, what is new in it, and whether its log has begun anew (it is then read whole)."""
         cursor, known_log = peer.remote_cursor, str(peer.metadata.get("remote_log_id") or "")
         stream, imported = self._stream(peer, cursor, limit, loopback)
         anew = imports.was_reset(imported, cursor, known_log)
@@ -83,7 +88,8 @@ class Syncing:
         imports.same_node(stream.get("organism_id"), peer.peer_id)
         return stream, imports.read(stream, cursor, limit)
 
-    def _keep(self, connection: WriteConnection, peer_id: str, stream: Members, manifest: Members | None, imported: imports.Import,
+    def _keep(self, connection: WriteConnection, peer_id: str, stream: Members, manifest: Members | None,
+              imported: imports.Import,
               anew: bool, source: str) -> tuple[Peer, int]:
         """The events and the peer's state stand in the tables; with two syncs at once each event still stands there once."""
         peer = self._peers.current(connection, peer_id)
@@ -101,7 +107,8 @@ class Syncing:
             metadata["last_manifest_refresh_at"] = now
         kept = self._with_state(connection, peer._replace(metadata=metadata, updated_at=now, last_seen_at=now), manifest, now)
         connection.event("mesh.peer.synced", peer_id=peer_id, payload={
-            "imported_events": count, "next_cursor": cursor, "log_reset": anew, "peer_advisory": self._peers.advisory(kept, source)})
+            "imported_events": count, "next_cursor": cursor, "log_reset": anew,
+            "peer_advisory": self._peers.advisory(kept, source)})
         connection.event("mesh.peer.heartbeat", peer_id=peer_id, payload=kept.heartbeat)
         return kept, count
 
@@ -110,7 +117,8 @@ class Syncing:
         if manifest is not None:
             from ..handshake.rules import claims
             refreshed = claims(manifest["organism_card"], peer.peer_id)
-            kept = {name: refreshed[name] for name in ("display_name", "capability_cards", "card", "protocol_version", "reachability")}
+            kept = {name: refreshed[name] for name in ("display_name", "capability_cards", "card", "protocol_version",
+                                                       "reachability")}
             peer = peer._replace(**kept)
         peer = made(stored(peer))
         types = table.newest_types(connection, peer.peer_id, imports.RELIABILITY_TYPES, imports.RELIABILITY_EVENTS)

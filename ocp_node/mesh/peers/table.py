@@ -28,8 +28,8 @@ def put(connection: sqlite3.Connection, peer: Peer) -> None:
     members = stored(peer)
     values = [jsontext.ascii_text(value) if name in _JSON else value for name, value in members.items()]
     updates = ", ".join(f"{name} = excluded.{name}" for name in STORED if name != "peer_id")
-    connection.execute(f"INSERT INTO mesh_peer({_COLUMNS}) VALUES ({','.join('?' * len(values))}) ON CONFLICT(peer_id) DO UPDATE SET {updates}",
-                       values)
+    connection.execute(f"INSERT INTO mesh_peer({_COLUMNS}) VALUES ({','.join('?' * len(values))}) "
+                       f"ON CONFLICT(peer_id) DO UPDATE SET {updates}", values)
 
 
 def drop(connection: sqlite3.Connection, peer_id: str) -> None:
@@ -39,7 +39,8 @@ def drop(connection: sqlite3.Connection, peer_id: str) -> None:
 
 
 def _peer(row: Sequence[object]) -> Peer:
-    members: Members = {name: jsontext.load(str(value)) if name in _JSON else value for name, value in zip(STORED, row, strict=True)}
+    members: Members = {name: jsontext.load(str(value)) if name in _JSON else value for name,
+                        value in zip(STORED, row, strict=True)}
     switch = members["remote_execution"]
     return made({**members, "remote_execution": None if switch is None else bool(switch)})
 
@@ -51,8 +52,8 @@ def keep_events(connection: sqlite3.Connection, peer_id: str, events: Iterable[M
     kept = 0
     for event in events:
         kept += connection.execute(
-            "INSERT OR IGNORE INTO mesh_remote_event(peer_id, remote_seq, event_id, event_type, request_id, payload, remote_created_at, "
-            "synced_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO mesh_remote_event(peer_id, remote_seq, event_id, event_type, request_id, payload, "
+            "remote_created_at, synced_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (peer_id, event["seq"], event["id"], event["event_type"], event["request_id"], event["payload"], event["created_at"],
              synced_at)).rowcount
     return kept
@@ -65,8 +66,9 @@ def forget_events(connection: sqlite3.Connection, peer_id: str) -> None:
 
 def prune_events(connection: sqlite3.Connection, peer_id: str, keep: int) -> None:
     """The newest `keep` events of the peer are left."""
-    connection.execute("DELETE FROM mesh_remote_event WHERE peer_id = ? AND remote_seq <= (SELECT remote_seq FROM mesh_remote_event "
-                       "WHERE peer_id = ? ORDER BY remote_seq DESC LIMIT 1 OFFSET ?)", (peer_id, peer_id, keep))
+    connection.execute("DELETE FROM mesh_remote_event WHERE peer_id = ? AND remote_seq <= (SELECT remote_seq "
+                       "FROM mesh_remote_event WHERE peer_id = ? ORDER BY remote_seq DESC LIMIT 1 OFFSET ?)",
+                       (peer_id, peer_id, keep))
 
 
 def newest_types(connection: sqlite3.Connection, peer_id: str, types: Sequence[str], limit: int) -> list[str]:
@@ -75,7 +77,7 @@ def newest_types(connection: sqlite3.Connection, peer_id: str, types: Sequence[s
     for kind in types:
         rows += connection.execute("SELECT remote_seq, event_type FROM mesh_remote_event WHERE peer_id = ? AND event_type = ? "
                                    "ORDER BY remote_seq DESC LIMIT ?", (peer_id, kind, limit)).fetchall()
-    return [kind for _, kind in sorted((tuple(row) for row in rows), reverse=True)[:limit]]
+    return [str(row[1]) for row in sorted(rows, key=lambda row: -int(row[0]))[:limit]]
 
 
 def remote_events(connection: sqlite3.Connection, peer_id: str, limit: int) -> list[Members]:

@@ -60,7 +60,8 @@ class Stream:
         return {"organism_id": node_id, "peer_id": node_id, "device_profile": self._profile.profile(),
                 "sync_policy": self._profile.sync_policy(),
                 "transport": {"route": "/mesh/stream", "mode": "snapshot", "websocket_bootstrap": True},
-                "events": events_json(events, trusted), "next_cursor": cursor, "latest_seq": newest, "log_id": self._core.feed.log_id,
+                "events": events_json(events, trusted), "next_cursor": cursor, "latest_seq": newest,
+                "log_id": self._core.feed.log_id,
                 "agent_presence": self._agents.present(PRESENT_MAX), "beacons": self._agents.beacons(BEACONS_MAX),
                 "workers": parts.value("workers", trusted)[:WORKERS_MAX], "peers": peers,
                 "queue_metrics": parts.value("queue_metrics"), "generated_at": self._core.clock.text()}

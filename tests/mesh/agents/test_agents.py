@@ -18,7 +18,8 @@ HANDOFF = "/mesh/agents/handoff"
 def test_the_control_agent_of_the_settings_is_at_work(tmp_path: Path) -> None:
     with TrialNode(tmp_path, agent_id="deck", agent_name="Deck", session_id="s1") as node:
         (agent,) = node.get("/mesh/manifest").json["agent_presence"]
-        assert (agent["agent_id"], agent["agent_name"], agent["mesh_session_id"], agent["status"]) == ("deck", "Deck", "s1", "active")
+        assert (agent["agent_id"], agent["agent_name"], agent["mesh_session_id"], agent["status"]) == ("deck", "Deck", "s1",
+                                                                                                       "active")
         assert agent["active_session"]["started_at"] == node.clock.text()
         assert node.get("/mesh/stream").json["agent_presence"] == [agent]
 
@@ -75,7 +76,8 @@ def test_a_repeated_request_has_its_effect_once_for_each_peer(tmp_path: Path) ->
         def send(peer: TrialPeer, summary: str) -> Any:
             from ocp_node.crypto.envelopes import sign_envelope
             body = {"handoff": {"summary": summary}}
-            return node.post(HANDOFF, sign_envelope(peer.identity, HANDOFF, body, node.clock, node.core.ids, "req-1")).json["handoff"]
+            return node.post(HANDOFF, sign_envelope(peer.identity, HANDOFF, body, node.clock, node.core.ids,
+                                                    "req-1")).json["handoff"]
 
         assert envelopes is not None
         first, again, foreign = send(friend, "one"), send(friend, "two"), send(other, "three")
@@ -86,10 +88,13 @@ def test_a_repeated_request_has_its_effect_once_for_each_peer(tmp_path: Path) ->
 
 @pytest.mark.parametrize("handoff, status, text", [
     ({"summary": ""}, 400, "handoff.summary is required"), ({"summary": "  "}, 400, "handoff.summary is required"),
-    ({"summary": 5}, 400, "handoff.summary must be a string"), ({"summary": "x" * 5000}, 400, "handoff.summary is longer than 4096 characters"),
+    ({"summary": 5}, 400, "handoff.summary must be a string"), ({"summary": "x" * 5000}, 400,
+                                                                "handoff.summary is longer than 4096 characters"),
     ({"to_peer_id": "somebody"}, 403, "handoff is for another node"), ({"constraints": []}, 200, ""),
-    ({"constraints": [1]}, 400, "handoff.constraints must be an object"), ({"artifact_refs": "x"}, 400, "handoff.artifact_refs must be an array"),
-    ({"artifact_refs": [{}] * 101}, 400, "handoff.artifact_refs has more than 100 entries"), ({"from_agent": 1}, 400, "handoff.from_agent must be a string"),
+    ({"constraints": [1]}, 400, "handoff.constraints must be an object"), ({"artifact_refs": "x"}, 400,
+                                                                           "handoff.artifact_refs must be an array"),
+    ({"artifact_refs": [{}] * 101}, 400, "handoff.artifact_refs has more than 100 entries"),
+    ({"from_agent": 1}, 400, "handoff.from_agent must be a string"),
     ({"constraints": {"x": "y" * 70_000}}, 400, "handoff.constraints is larger than 65536 bytes"),
 ])
 def test_a_handoff_has_its_form(tmp_path: Path, handoff: dict[str, Any], status: int, text: str) -> None:

@@ -1,7 +1,7 @@
 """Captured exchanges that the product answers differently on purpose, each with its reason.
 
-An entry names its exchange by file, index and the beginning of its case.  `status` and `error` are the product's where they follow
-from no general rule; `without` are places of the captured answer that ours does not have or has with another word.
+An entry names its exchange by file, index and the beginning of its case.  `status` and `error` are the product's where they
+follow from no general rule; `without` are places of the captured answer that ours does not have or has with another word.
 """
 
 from __future__ import annotations
@@ -53,17 +53,23 @@ DEVIATIONS: tuple[Deviation, ...] = (
               without=("$.sync.remote_manifest",)),
     Deviation("runtime", 227, "LAN peer, operator token", "copies of manifests are left out of a large answer",
               without=("$.sync.remote_manifest",)),
-    Deviation("ops", 134, "id containing a slash, unescaped", "an id with a slash is percent-encoded in a path", 404, "unknown endpoint"),
+    Deviation("ops", 134, "id containing a slash, unescaped", "an id with a slash is percent-encoded in a path", 404,
+              "unknown endpoint"),
     Deviation("artifacts", 13, "digest given with sha256: prefix", SPELLINGS, 200),
     Deviation("artifacts", 133, "upper-case digest", SPELLINGS, 200),
-    Deviation("artifacts", 18, "base64 with foreign characters", "base64 is read strictly", 400, "content_base64 is not valid base64"),
-    Deviation("artifacts", 31, "public-tier peer may publish", "strangers store nothing", 403, "peer trust tier may not publish artifacts"),
+    Deviation("artifacts", 18, "base64 with foreign characters", "base64 is read strictly", 400,
+              "content_base64 is not valid base64"),
+    Deviation("artifacts", 31, "public-tier peer may publish", "strangers store nothing", 403,
+              "peer trust tier may not publish artifacts"),
     Deviation("artifacts", 57, "non-loopback client, metadata only", "no paths for strangers",
               without=("$.path", "$.metadata.provided_descriptor")),
     Deviation("artifacts", 58, "content file missing on disk", f"the capture removed the file; {OWN}", 200),
-    Deviation("artifacts", 80, "remote artifact id unknown", "the peer's answer is told as what it means", 404, "remote artifact not found"),
-    Deviation("artifacts", 124, "unknown root id", "the peer's answer is told as what it means", 404, "remote artifact not found"),
-    Deviation("artifacts", 82, "digest does not match the artifact id", "the peer's fault", 502, "remote artifact digest mismatch"),
+    Deviation("artifacts", 80, "remote artifact id unknown", "the peer's answer is told as what it means", 404,
+              "remote artifact not found"),
+    Deviation("artifacts", 124, "unknown root id", "the peer's answer is told as what it means", 404,
+              "remote artifact not found"),
+    Deviation("artifacts", 82, "digest does not match the artifact id", "the peer's fault", 502,
+              "remote artifact digest mismatch"),
     Deviation("artifacts", 101, "sealed treaty-bound artifact", f"the capture does not say how delta became known; {OWN}", 502,
               "fresh reachable route required before artifact replication"),
     Deviation("artifacts", 110, "peer unreachable", f"the capture does not say how that peer became known; {OWN}", 404,

@@ -1,7 +1,8 @@
 """The machines on which the exchanges were captured, rebuilt: which nodes, with which keys, tokens and callers.
 
-A lab is a run of exchanges that share their nodes; it begins with fresh ones.  `STEPS` are what the capture did in between without
-writing it down, as far as the exchanges that follow need it: requests of an operator, by the index of the exchange they precede.
+A lab is a run of exchanges that share their nodes; it begins with fresh ones.  `STEPS` are what the capture did in between
+without writing it down, as far as the exchanges that follow need it: requests of an operator, by the index of the exchange
+they precede.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ _LOOPBACK = {"http://127.0.0.1:8421": "alpha", "http://127.0.0.1:8422": "beta", 
 _LAN = {"http://192.168.77.10:8421": "alpha", "http://192.168.77.11:8421": "beta", "http://192.168.77.11:9999": "foreign"}
 _STORES = {"http://127.0.0.1:29461": "alpha", "http://127.0.0.1:29462": "beta", "http://127.0.0.1:29463": "gamma",
            "http://127.0.0.1:29465": "epsilon", "http://127.0.0.1:29472": "beta", "http://127.0.0.1:29473": "gamma"}
-_FIVE = {"alpha": plain("alpha"), "beta": plain("beta"), "gamma": plain("gamma", token="gamma-operator-token"), "delta": plain("delta"),
+_FIVE = {"alpha": plain("alpha"), "beta": plain("beta"), "gamma": plain("gamma", token="gamma-operator-token"),
+         "delta": plain("delta"),
          "epsilon": plain("epsilon", caller=OUTSIDER)}
 _LAN_ALPHA = {"alpha": plain("alpha", caller=LAN_CLIENT)}
 _TOKEN_ALPHA = {"alpha": plain("alpha", token="change-me", caller=LAN_CLIENT), "beta": plain("beta")}
@@ -78,6 +80,7 @@ STEPS: Mapping[tuple[str, int], tuple[Step, ...]] = {
                             for number in range(4)),
     ("artifacts", 72): tuple(("alpha", "POST", "/mesh/peers/connect", {"base_url": url})
                              for url in ("http://127.0.0.1:29462", "http://127.0.0.1:29463")),
+    ("artifacts", 100): (("alpha", "POST", "/mesh/treaties/propose", {"treaty_id": "treaty/custody-v1", "title": "Custody"}),),
 }
 
 # Seconds that pass before an exchange, where the file does not say so.
@@ -95,15 +98,21 @@ def _text(machine: str, artifact_id: str, content: str, **metadata: Any) -> Stor
 # Artifacts that the capture made without writing it down; their contents are ours.
 STORED: Mapping[tuple[str, int], tuple[Stored, ...]] = {
     ("artifacts", 72): (("beta", "1eb02017-2b84-463b-8cf8-b881fb4cf359", b'{"layers": [], "schemaVersion": 2}', {
-        "media_type": "application/json", "metadata": {**_SENT, "artifact_kind": "bundle", "job_id": "job-r"}, "owner_peer_id": "tester-node",
+        "media_type": "application/json", "metadata": {**_SENT, "artifact_kind": "bundle", "job_id": "job-r"},
+        "owner_peer_id": "tester-node",
         "captured_digest": "71a2f30b0bc78b50fece9db19d516bd1c8a8838556560a4aa34e2aee08713dab"}),),
     ("artifacts", 75): (_text("beta", "b8380ca8-3727-4b29-ad7d-33dba8f95c82", "by base url"),),
     ("artifacts", 92): (_text("beta", "b4ad44eb-4f47-48f4-8361-bb660b794f7e", "grant me too"),
                         _text("beta", "7fd83040-94a7-4dcf-b338-1ceae3b1c5e6", "inline grants"),
                         _text("beta", "10d383c5-3bbc-49ec-8a57-8db63ba2ff09", "no such type")),
     ("artifacts", 99): (_text("beta", "f4e08108-30d3-4e8e-9636-355ba3ef4e2f", "bound", treaty_requirements=["Treaty/Unknown"]),
-                        ("beta", "27efa9bb-6466-4fd6-b265-77e3517f8fbe", b'{"governance": {"treaty_requirements": ["treaty/unknown"]}}',
+                        ("beta", "27efa9bb-6466-4fd6-b265-77e3517f8fbe",
+                         b'{"governance": {"treaty_requirements": ["treaty/unknown"]}}',
                          {"media_type": "application/json", "metadata": dict(_SENT)})),
+    ("artifacts", 100): (_text("beta", "3bda46c0-e461-4454-87e6-78e7bca32047", "a vessel", artifact_kind="vessel",
+                               treaty_requirements=["treaty/custody-v1"]),
+                         _text("beta", "b0af037b-be0d-4791-968e-ddf353da947f", "a second vessel", artifact_kind="vessel",
+                               treaty_requirements=["treaty/custody-v1"])),
     ("artifacts", 109): (_text("alpha", "85848f64-8677-4601-94de-a33f7fd8b144", "of its own"),),
     ("artifacts", 119): (_text("beta", "e01c6cc9-4ac4-43f2-aa2b-bead5f34595a", "links to nothing", parent_artifact_id="gone"),
                          _text("beta", "9ace3c20-0580-45b0-95f8-4cae90186aa4", "two links away"),
@@ -113,5 +122,6 @@ STORED: Mapping[tuple[str, int], tuple[Stored, ...]] = {
 }
 
 # Clients of the signed routes: their seeds, where the capture used published ones, and the tier they had.
-SEEDS: Mapping[str, str] = {"tester-node": "01" * 32, "outsider-node": "02" * 32, "stranger-node": "03" * 32, "market-node": "05" * 32}
+SEEDS: Mapping[str, str] = {"tester-node": "01" * 32, "outsider-node": "02" * 32, "stranger-node": "03" * 32,
+                            "market-node": "05" * 32}
 TIERS: Mapping[str, str] = {"outsider-node": "public", "market-node": "market"}

@@ -1,16 +1,17 @@
 """Replays captured exchanges of an OCP 0.1 node against real nodes of ours, and says where they differ.
 
-How: each file is cut into labs (`labs.py`).  A lab's nodes are started fresh, with the keys of the capture, on free ports and with a
-clock that stands at the time of the capture; then its exchanges are sent in the order of the file.  Names that the captured node
-gave (ids of jobs, artifacts, leases ...) are replaced by those ours gave to the same things, as learnt from earlier answers; URLs of
-the lab lead to our nodes.  A signed body that had to be changed, or whose key is not published, is signed again by the same sender,
-who is introduced by a handshake when the capture left that out.
+How: each file is cut into labs (`labs.py`).  A lab's nodes are started fresh, with the keys of the capture, on free ports and
+with a clock that stands at the time of the capture; then its exchanges are sent in the order of the file.  Names that the
+captured node gave (ids of jobs, artifacts, leases ...) are replaced by those ours gave to the same things, as learnt from
+earlier answers; URLs of the lab lead to our nodes.  A signed body that had to be changed, or whose key is not published, is
+signed again by the same sender, who is introduced by a handshake when the capture left that out.
 
 What is compared: the status by the protocol's table (`statuses.py`), the error's text exactly unless it is the interpreter's, the
-fields and types of the answer, and the words that say what happened (`shapes.py`).  Never ids, times, counts and long human texts.
+fields and types of the answer, and the words that say what happened (`shapes.py`).  Never ids, times, counts and long texts.
 
-What cannot be: the files leave steps out (a worker registered, a job failed, storage edited).  `labs.STEPS` adds those that matter.
-An exchange that names a thing which no answer ever gave us is `unprepared` when it should have succeeded: it is listed, not judged.
+What cannot be: the files leave steps out (a worker registered, a job failed, storage edited).  `labs.STEPS` adds those that
+matter.  An exchange that names a thing which no answer ever gave us is `unprepared` when it should have succeeded: it is
+listed, not judged.
 A route that is planned answers 501: `pending`, listed as well.  A case that says itself that it shows a weakness or defect of the
 captured node may differ: `excused`.  Everything else either matches, or stands in `deviations.py` with its reason, or fails.
 """
@@ -42,14 +43,17 @@ from .deviations import DEVIATIONS, Deviation
 
 FILES = ("runtime", "ops", "artifacts", "missions")
 ROUTER = Router(ROUTES)
-TIME = re.compile(r'"(?:generated|accepted|updated|created|sampled|checked|observed|locked|published)_at": "(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"')
+TIME = re.compile(r'"(?:generated|accepted|updated|created|sampled|checked|observed|locked|published)_at": '
+                  r'"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"')
 # Cases that say themselves that they show a fault of the captured node: the product answers them differently, and rightly.
 ON_PURPOSE = re.compile(r"weakness|defect|split into characters|percent-encoded id|accepted by the reference|text/plain")
 SKIPPED = ("outbound",)                       # what the captured node itself sent
 # Refusals that come before, or of, the signature: such an envelope is sent as it is.
-UNSIGNED = frozenset({"protocol validation failed", "signature is required", "signature verification failed", "stale or future timestamp",
-                      "Invalid isoformat string: 'yesterday'", "unsupported mesh protocol version", "unsupported signature scheme",
-                      "node_id is required", "peer_card is required for handshake", "public key unavailable for verification"})
+UNSIGNED = frozenset({"protocol validation failed", "signature is required", "signature verification failed",
+                      "stale or future timestamp", "Invalid isoformat string: 'yesterday'",
+                      "unsupported mesh protocol version",
+                      "unsupported signature scheme", "node_id is required", "peer_card is required for handshake",
+                      "public key unavailable for verification"})
 PAGES = ("get:/", "get:/app", "get:/easy", "get:/control", "get:/control/mobile", "get:/app.webmanifest")
 
 
@@ -88,7 +92,8 @@ class Outcome:
 @functools.cache
 def exchanges(file: str) -> tuple[Exchange, ...]:
     """The captured exchanges of one file, in order."""
-    return tuple(Exchange(file, index, item["endpoint"], str(item["case"]), item.get("node", ""), item["request"], item["response"])
+    return tuple(Exchange(file, index, item["endpoint"], str(item["case"]), item.get("node", ""), item["request"],
+                          item["response"])
                  for index, item in enumerate(load("ocp/transcripts", file)))
 
 
@@ -149,7 +154,8 @@ class Replay:
             write_identity(folder / "identity", machine.node_id, machine.display_name)
             more = {"operator_token": machine.token} if machine.token else {}
             self._nodes[name] = TrialNode(folder, clock=self.clock, node_id=machine.node_id, display_name=machine.display_name,
-                                          trusted_proxies=("127.0.0.1",), allow_loopback_peers=True, enable_docker="on", **more, **machine.profile)
+                                          trusted_proxies=("127.0.0.1",), allow_loopback_peers=True, enable_docker="on", **more,
+                                          **machine.profile)
         return self._nodes[name]
 
     def url(self, target: str) -> str:
@@ -222,7 +228,8 @@ class Replay:
         return path, body, unknown
 
     def _headers(self, exchange: Exchange, name: str) -> dict[str, str]:
-        sent = {key: value for key, value in exchange.request["headers"].items() if key.lower() not in ("content-length", "host", "connection")}
+        sent = {key: value for key, value in exchange.request["headers"].items()
+                if key.lower() not in ("content-length", "host", "connection")}
         machine = self.lab.machines[name]
         if machine.caller and (exchange.file, exchange.index) not in labs.ON_LOOPBACK:
             claimed = sent.get("X-Forwarded-For", "")
@@ -234,7 +241,7 @@ class Replay:
     def send(self, name: str, method: str, path: str, body: Any, headers: Mapping[str, str]) -> tuple[int, str, Any]:
         """Status, media type and body; an event stream ends after its first two events."""
         node = self.node(name)
-        machine, sent = self.lab.machines[name], dict(headers)
+        sent = dict(headers)
         if isinstance(body, (dict, list)):
             data: bytes | None = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
@@ -269,7 +276,8 @@ class Replay:
         if shakes:
             body = {**body, "peer_card": {**body["peer_card"], "public_key": identity.public_key_hex}}
         request = {**envelope["request"], "timestamp": self.clock.text()}
-        return {"request": {**request, "signature": identity.sign(envelopes.signed_bytes(route, request, body)).hex()}, "body": body}
+        return {"request": {**request, "signature": identity.sign(envelopes.signed_bytes(route, request, body)).hex()},
+                "body": body}
 
     def _introduce(self, name: str, sender: str) -> None:
         if (name, sender) in self._introduced or self.node(name).rooms["mesh.peers"].find(sender) is not None:
@@ -296,7 +304,8 @@ def compared(exchange: Exchange, status: int, media_type: str, answer: Any, unkn
     return Outcome(state, found, status, answer)
 
 
-def _found(exchange: Exchange, captured: Mapping[str, Any], deviation: Deviation | None, status: int, answer: Any) -> Iterator[str]:
+def _found(exchange: Exchange, captured: Mapping[str, Any], deviation: Deviation | None, status: int,
+           answer: Any) -> Iterator[str]:
     body = plain(captured["body"])
     error = str(body.get("error", "")) if isinstance(body, dict) else ""
     wanted = deviation.status if deviation and deviation.status else _expected(exchange, error)
@@ -328,8 +337,9 @@ def _error_found(deviation: Deviation | None, error: str, body: Any, answer: Any
     wanted = "" if wanted == "unknown endpoint" and answer.get("code") == "method_not_allowed" else wanted
     if wanted and text != wanted:
         yield f"error: {wanted!r} expected, {text!r} found"
-    if isinstance(body, dict) and "protocol_validation" in body and body["protocol_validation"] != answer.get("protocol_validation"):
-        yield f"protocol_validation: {body['protocol_validation']} expected, {answer.get('protocol_validation')} found"
+    issues = body.get("protocol_validation") if isinstance(body, dict) else None
+    if issues is not None and issues != answer.get("protocol_validation"):
+        yield f"protocol_validation: {issues} expected, {answer.get('protocol_validation')} found"
 
 
 def _expected(exchange: Exchange, error: str) -> int:
@@ -401,7 +411,9 @@ def parsed(raw: bytes) -> Any:
 
 
 def is_envelope(body: Any) -> bool:
-    return isinstance(body, dict) and isinstance(body.get("request"), dict) and isinstance(body.get("body"), dict) and "node_id" in body["request"]
+    """Is the body a signed envelope, by its form?"""
+    members = body if isinstance(body, dict) else {}
+    return isinstance(members.get("body"), dict) and "node_id" in (members.get("request") or ())
 
 
 @functools.cache
@@ -418,7 +430,8 @@ def identity_of(node_id: str) -> Identity:
 
 def signed_by_published_key(route: str, envelope: Mapping[str, Any]) -> bool:
     """Did one of the published keys make this signature?"""
-    message, signature = envelopes.signed_bytes(route, envelope["request"], envelope["body"]), envelope["request"].get("signature")
+    message = envelopes.signed_bytes(route, envelope["request"], envelope["body"])
+    signature = envelope["request"].get("signature")
     return any(keys.verify(keys.public_key(seed), message, keys.hex_bytes(signature, 64)) for seed in _seeds().values())
 
 
@@ -426,7 +439,8 @@ def write_identity(folder: Path, node_id: str, display_name: str) -> None:
     """The node's key is that of the capture."""
     identity = identity_of(node_id)
     folder.mkdir(parents=True, exist_ok=True)
-    members = {"node_id": node_id, "display_name": display_name, "private_key": identity.seed.hex(), "public_key": identity.public_key_hex,
+    members = {"node_id": node_id, "display_name": display_name, "private_key": identity.seed.hex(),
+               "public_key": identity.public_key_hex,
                "signature_scheme": identity.signature_scheme, "created_at": Clock().text()}
     (folder / "identity.json").write_text(json.dumps(members))
     (folder / "identity.json").chmod(0o600)

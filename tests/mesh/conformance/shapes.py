@@ -9,14 +9,17 @@ TRIMMED = re.compile(r"[\[<](trimmed )?(object|array)(: \d+ (keys|items))?[\]>]\
 WORDS = frozenset({"status", "reason", "decision", "action", "mode", "recovery_state", "blocker_code", "pressure"})
 WORD_DEPTH = 2               # words are compared this deep: at the top, and one object below
 # Objects whose member names are data.
-FREE = frozenset({"trust_tiers", "device_classes", "counts_by_status", "payload", "jobs", "card", "resources", "schemas", "groups",
+FREE = frozenset({"trust_tiers", "device_classes", "counts_by_status", "payload", "jobs", "card", "resources", "schemas",
+                  "groups",
                   "constraints", "result", "annotations", "document", "compact", "payload_inline", "value"})
 SECRET = frozenset({"lock_token", "registry_lock"})
 # Members without a value while there is nothing to tell.
 NULLABLE = frozenset({"backlog_ratio", "success_rate", "utilization", "latency_ms", "age_seconds", "ended_at", "active_session"})
 # Objects that one side leaves empty while it knows nothing yet.
-MAY_BE_EMPTY = frozenset({"metadata", "heartbeat", "governance_summary", "treaty_capabilities", "result_ref", "recovery_hint", "lease", "queue",
-                          "mission", "last_run", "primary_peer", "latest_checkpoint_ref", "resume_checkpoint_ref", "proof", "resolution"})
+MAY_BE_EMPTY = frozenset({"metadata", "heartbeat", "governance_summary", "treaty_capabilities", "result_ref", "recovery_hint",
+                          "lease", "queue",
+                          "mission", "last_run", "primary_peer", "latest_checkpoint_ref", "resume_checkpoint_ref", "proof",
+                          "resolution"})
 
 
 def differences(captured: Any, ours: Any, path: str = "$", depth: int = 0) -> list[str]:

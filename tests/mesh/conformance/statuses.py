@@ -11,20 +11,25 @@ import re
 # Words of an interpreter or of its libraries: the product says the same in its own words.
 INTERPRETER = re.compile(
     r"Expecting (property name|value|',')|codec can't decode|object has no attribute|invalid literal for int|could not convert|"
-    r"Invalid isoformat|<urlopen error|timed out$|HTTP Error \d|unexpected keyword argument|missing \d+ required|dictionary update sequence|"
+    r"Invalid isoformat|<urlopen error|timed out$|HTTP Error \d|unexpected keyword argument|missing \d+ required|"
+    r"dictionary update sequence|"
     r"does not appear to be an IPv4|not supported between|not iterable|not subscriptable|UNIQUE constraint|too many values|"
-    r"argument must be|must be str, not|can only concatenate|Incorrect padding|Invalid base64|takes \d+ positional|cannot convert|"
-    r"object is not callable|not JSON serializable|list index out of range|string indices|Unsupported method|Extra data|Unterminated|"
+    r"argument must be|must be str, not|can only concatenate|Incorrect padding|Invalid base64|takes \d+ positional|"
+    r"cannot convert|"
+    r"object is not callable|not JSON serializable|list index out of range|string indices|Unsupported method|Extra data|"
+    r"Unterminated|"
     r"has no len\(\)|object of type|KeyError|Only base64 data|number of data characters|is not iterable|expected str")
 
 # error text -> status, first match; texts as the protocol lists them
 TEXTS: tuple[tuple[str, int], ...] = (
     (r"operator authorization required$", 401),
     (r"protocol validation failed$", 400),
-    (r"signature is required$|signature verification failed$|stale or future timestamp$|unknown peer |public key unavailable", 401),
+    (r"signature is required$|signature verification failed$|stale or future timestamp$|unknown peer |public key unavailable",
+     401),
     (r"request node_id does not match peer card$|peer public key changed", 401),
     (r"nonce already seen", 409),
-    (r"peer .* is blocked$|cannot enlist peer with trust_tier=|artifact policy denies access|secret scope|not allowed by treaty", 403),
+    (r"peer .* is blocked$|cannot enlist peer with trust_tier=|artifact policy denies access|secret scope|not allowed by treaty",
+     403),
     (r"treaty requirements|requires active treaties", 403),
     (r"unknown endpoint$", 404),
     (r"not found( for .*)?$|.* not found:|artifact not found|no such ", 404),

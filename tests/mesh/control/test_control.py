@@ -23,8 +23,14 @@ def happen(node: TrialNode, count: int = 1, start: int = 0) -> None:
         assert node.post("/mesh/lease/acquire", {"peer_id": "p", "resource": f"r{number}"}).status == 200
 
 
+def listening(node: TrialNode, count: int = 1) -> None:
+    """So many listeners follow the log: what was sent to them at once may be read a moment before."""
+    node.until(lambda: len(node.rooms["mesh.control"].following) == count, "the listeners")
+
+
 @pytest.mark.parametrize("since, header, newest, start", [
-    (0, "", 7, 7), (-5, "", 7, 7), (3, "", 7, 3), (3, "5", 7, 5), (5, "3", 7, 5), (0, "x", 7, 7), (0, "4.5", 7, 7), (0, " 4 ", 7, 4),
+    (0, "", 7, 7), (-5, "", 7, 7), (3, "", 7, 3), (3, "5", 7, 5), (5, "3", 7, 5), (0, "x", 7, 7), (0, "4.5", 7, 7),
+    (0, " 4 ", 7, 4),
     (99, "", 7, 7), (3, "99", 7, 7), (7, "", 7, 7), (0, "", 0, 0), (0, "9" * 30, 7, 7),
 ])
 def test_where_the_stream_begins(since: int, header: str, newest: int, start: int) -> None:
@@ -49,8 +55,10 @@ def test_it_opens_then_tells_the_state_then_what_happens(tmp_path: Path) -> None
             assert deck.block().splitlines()[0] == "retry: 2500"
             name, cursor, data = deck.event()
             assert (name, cursor, data["type"], data["cursor"], data["events"]) == ("control-state", 2, "control_state", 2, [])
-            assert data["state"]["control_stream"] == {"route": ROUTE, "cursor": 2, "transport": "sse", "fallback_refresh_seconds": 60,
+            assert data["state"]["control_stream"] == {"route": ROUTE, "cursor": 2, "transport": "sse",
+                                                       "fallback_refresh_seconds": 60,
                                                        "recent_event_count": 0}
+            listening(node)
             node.advance(1)
             happen(node, 1, start=2)
             name, cursor, data = deck.event()
@@ -71,11 +79,13 @@ def test_every_frame_is_described(tmp_path: Path) -> None:
             decode(records.Opened, opened)
             decode(records.StateMessage, told)
             assert not list(gaps(records.StateMessage, told, "$"))
-            assert told["peer_advisories"]["counts"] == {"connected": 1, "discovered": 0, "connected_full": 1, "discovered_full": 0}
+            assert told["peer_advisories"]["counts"] == {"connected": 1, "discovered": 0, "connected_full": 1,
+                                                         "discovered_full": 0}
 
 
 def test_the_empty_state_has_every_part_of_the_captured_one(tmp_path: Path) -> None:
-    captured = next(item for item in load("ocp/transcripts", "runtime") if item["case"].startswith("once=1 from the newest event"))
+    captured = next(item for item in load("ocp/transcripts", "runtime")
+                    if item["case"].startswith("once=1 from the newest event"))
     frame = next(line for line in captured["response"]["body"].splitlines() if line.startswith('data: {"type"'))
     wanted = json.loads(frame[6:])["state"]
     with TrialNode(tmp_path) as node, SseListener(node, f"{ROUTE}?once=1") as deck:
@@ -88,10 +98,13 @@ def test_the_empty_state_has_every_part_of_the_captured_one(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("query, headers, opened, cursor, seqs", [
-    ("?once=1", {}, 5, 5, []), ("?once=1&since=2&limit=2", {}, 2, 4, [3, 4]), ("?once=1&since=1&limit=1", {"Last-Event-ID": "3"}, 3, 4, [4]),
-    ("?once=1&since=9999", {}, 5, 5, []), ("?once=1&since=1&limit=0", {}, 1, 2, [2]), ("?once=true&since=4", {"Last-Event-ID": "junk"}, 4, 5, [5]),
+    ("?once=1", {}, 5, 5, []), ("?once=1&since=2&limit=2", {}, 2, 4, [3, 4]),
+    ("?once=1&since=1&limit=1", {"Last-Event-ID": "3"}, 3, 4, [4]),
+    ("?once=1&since=9999", {}, 5, 5, []), ("?once=1&since=1&limit=0", {}, 1, 2, [2]),
+    ("?once=true&since=4", {"Last-Event-ID": "junk"}, 4, 5, [5]),
 ])
-def test_a_cursor_leads_into_the_stream(tmp_path: Path, query: str, headers: dict[str, str], opened: int, cursor: int, seqs: list[int]) -> None:
+def test_a_cursor_leads_into_the_stream(tmp_path: Path, query: str, headers: dict[str, str], opened: int, cursor: int,
+                                        seqs: list[int]) -> None:
     with TrialNode(tmp_path) as node:
         happen(node, 5)
         with SseListener(node, ROUTE + query, headers) as deck:
@@ -115,6 +128,7 @@ def test_who_reconnects_with_its_last_id_misses_nothing(tmp_path: Path) -> None:
         with SseListener(node, ROUTE) as deck:
             deck.event()
             deck.event()
+            listening(node)
             happen(node, 1)
             node.advance(1)
             last = deck.event()[1]
@@ -132,6 +146,7 @@ def test_silence_is_broken_by_keepalives(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node, SseListener(node, f"{ROUTE}?heartbeat=3") as deck:
         deck.event()
         deck.event()
+        listening(node)
         for _ in range(3):
             node.advance(3.1)
             assert deck.block() == ": keepalive\n"
@@ -143,6 +158,7 @@ def test_a_busy_log_is_told_in_groups(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node, SseListener(node, ROUTE) as deck:
         deck.event()
         deck.event()
+        listening(node)
         happen(node, 1)
         assert len(deck.event()[2]["events"]) == 1
         happen(node, 20, start=1)                        # within the pause: nothing yet
@@ -156,6 +172,7 @@ def test_a_hundred_listeners_cost_one_state_and_one_query_for_an_event(tmp_path:
         for deck in decks:
             deck.event()
             deck.event()
+        listening(node, 100)
         room = node.rooms["mesh.control"]
         built: list[bool] = []
         read: list[object] = []
@@ -171,7 +188,8 @@ def test_a_hundred_listeners_cost_one_state_and_one_query_for_an_event(tmp_path:
 def test_strangers_see_the_redacted_state(tmp_path: Path) -> None:
     with TrialNode(tmp_path, trusted_proxies=("127.0.0.1",)) as node:
         room = node.rooms["mesh.control"]
-        room.part("jobs", lambda: {"j": {"id": "j", "payload_inline": "hush-hush", "spec": {"execution": {"inline_code": "hush-hush", "kind": "python"}},
+        room.part("jobs", lambda: {"j": {"id": "j", "payload_inline": "hush-hush",
+                                         "spec": {"execution": {"inline_code": "hush-hush", "kind": "python"}},
                                          "lease": {"lock_token": "hush-hush", "id": "l"}}})
         room.part("connectivity", lambda: {"status": "ok", "scan_urls": ["hush-hush"]}, lambda: {"status": "ok", "scan_urls": []})
         node.core.writer.run(lambda connection: connection.event("mesh.job.queued", payload={"payload_inline": "hush-hush"}))
@@ -201,7 +219,7 @@ def test_a_listener_that_leaves_is_forgotten(tmp_path: Path) -> None:
         with SseListener(node, ROUTE) as deck:
             deck.event()
             deck.event()
-            assert len(following) == 1
+            listening(node)
         node.until(lambda: len(following) == 0 and not following._groups, "the listener to be forgotten")
 
 

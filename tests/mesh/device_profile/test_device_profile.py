@@ -17,7 +17,8 @@ def test_an_update_is_stored_told_and_survives_a_restart(tmp_path: Path) -> None
         answer = node.post("/mesh/device-profile", {"device_profile": {"form_factor": "laptop", "accepts_remote_jobs": False}})
         assert fits("mesh.device_profile.update", answer.json)["device_profile"]["form_factor"] == "laptop"
         (event,) = node.get("/mesh/stream").json["events"]
-        assert event["event_type"] == "mesh.device_profile.updated" and event["payload"]["members"] == ["accepts_remote_jobs", "form_factor"]
+        assert event["event_type"] == "mesh.device_profile.updated" and event["payload"]["members"] == ["accepts_remote_jobs",
+                                                                                                        "form_factor"]
         assert node.get("/mesh/manifest").json["organism_card"]["device_profile"]["form_factor"] == "laptop"
         shown = node.get("/mesh/device-profile").json["device_profile"]
         path = tmp_path / "identity" / "device_profile.json"
@@ -67,7 +68,8 @@ def test_a_damaged_file_is_no_reason_not_to_start(tmp_path: Path, text: str) -> 
 
 
 @pytest.mark.parametrize("body, text", [
-    ({"device_profile": []}, "device_profile must be an object"), ({"device_profile": {"roles": 5}}, "roles must be a list of strings"),
+    ({"device_profile": []}, "device_profile must be an object"), ({"device_profile": {"roles": 5}},
+                                                                   "roles must be a list of strings"),
 ])
 def test_what_is_no_profile_is_refused_and_changes_nothing(tmp_path: Path, body: object, text: str) -> None:
     with TrialNode(tmp_path) as node:

@@ -22,10 +22,12 @@ def whole(**given: Any) -> Members:
     ("micro", "sensor", "battery", "intermittent", "wearable", "watch", 300, 3600, ["approval", "presence", "sensor"]),
     ("relay", "control", "line_powered", "broadband", "fixed", "relay", 60, 900, ["relay", "storage", "control"]),
 ])
-def test_each_class_has_its_own_defaults(kind: str, tier: str, power: str, network: str, mobility: str, form: str, sync: int, grace: int,
+def test_each_class_has_its_own_defaults(kind: str, tier: str, power: str, network: str, mobility: str, form: str, sync: int,
+                                         grace: int,
                                          roles: list[str]) -> None:
     profile = whole(device_class=kind)
-    assert (profile["execution_tier"], profile["power_profile"], profile["network_profile"], profile["mobility"], profile["form_factor"]) == (
+    assert (profile["execution_tier"], profile["power_profile"], profile["network_profile"], profile["mobility"],
+            profile["form_factor"]) == (
         tier, power, network, mobility, form)
     assert (profile["preferred_sync_interval_seconds"], profile["offline_grace_seconds"]) == (sync, grace)
     assert profile["roles"] == roles
@@ -35,7 +37,8 @@ def test_each_class_has_its_own_defaults(kind: str, tier: str, power: str, netwo
     ("full", True, True, True, True, False, False), ("light", True, True, True, True, True, True),
     ("micro", False, False, False, True, True, True), ("relay", False, False, True, False, False, False),
 ])
-def test_each_class_can_do_what_it_can(kind: str, ready: bool, accepts: bool, mirrors: bool, secrets: bool, sleeps: bool, battery: bool) -> None:
+def test_each_class_can_do_what_it_can(kind: str, ready: bool, accepts: bool, mirrors: bool, secrets: bool, sleeps: bool,
+                                       battery: bool) -> None:
     profile = whole(device_class=kind)
     assert [profile[name] for name in ("compute_ready", "accepts_remote_jobs", "artifact_mirror_capable", "secure_secret_capable",
                                        "sleep_capable", "battery_powered", "approval_capable")] == [
@@ -93,7 +96,8 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(given: Members, wrong: str
      {"gpu_class": "cuda", "accelerators": ["cuda"], "compute_tags": ["gpu", "large_gpu"], "gpu_capable": True,
       "supports_workload_classes": ["default", "cpu_bound", "io_bound", "gpu_inference", "mixed", "gpu_training"]}),
     ({"gpu_count": 1, "gpu_class": "apple"}, {"gpu_class": "metal",
-                                              "supports_workload_classes": ["default", "cpu_bound", "io_bound", "gpu_inference", "mixed"]}),
+                                              "supports_workload_classes": ["default", "cpu_bound", "io_bound", "gpu_inference",
+                                                                            "mixed"]}),
     ({"gpu_count": 1, "gpu_class": "quantum"}, {"gpu_class": "generic"}),
     ({"gpu_count": 1}, {"gpu_class": "generic"}),
     ({"gpu_class": "cuda"}, {"gpu_class": "none", "gpu_capable": False}),
@@ -103,7 +107,8 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(given: Members, wrong: str
     ({"fp16_throughput_tflops": "12.34567"}, {"fp16_tflops": 12.346}),
     ({"fp16_tflops": "fast"}, {"fp16_tflops": 0.0}),
     ({"fp16_tflops": float("nan")}, {"fp16_tflops": 0.0}),
-    ({"workload_classes": ["cpu", "training", "cpu_bound", "alchemy"]}, {"supports_workload_classes": ["cpu_bound", "gpu_training"]}),
+    ({"workload_classes": ["cpu", "training", "cpu_bound", "alchemy"]}, {"supports_workload_classes": ["cpu_bound",
+                                                                                                       "gpu_training"]}),
 ])
 def test_what_the_device_computes_with(given: Members, expected: Members) -> None:
     compute = whole(compute_profile=given)["compute_profile"]
@@ -114,7 +119,8 @@ def test_a_graphics_card_that_is_removed_leaves_nothing_behind() -> None:
     given = rules.merged({}, {"compute_profile": {"gpu_count": 1, "gpu_class": "nvidia"}})
     assert "gpu_helper" in rules.normalised(given)["labels"]
     without = rules.normalised(rules.merged(given, {"compute_profile": {"gpu_count": 0}}))
-    assert without["labels"] == [] and without["compute_profile"]["accelerators"] == [] and without["compute_profile"]["gpu_class"] == "none"
+    compute = without["compute_profile"]
+    assert without["labels"] == [] and compute["accelerators"] == [] and compute["gpu_class"] == "none"
 
 
 def test_an_explicit_value_stays_until_null_forgets_it() -> None:
@@ -132,15 +138,18 @@ def test_the_inner_objects_are_merged_member_by_member() -> None:
 
 
 def test_a_foreign_profile_is_read_as_far_as_it_is_right() -> None:
-    read = rules.lenient({"device_class": "light", "labels": "x", "offline_grace_seconds": [], "compute_profile": {"gpus": 1, "cpu": "no"},
+    read = rules.lenient({"device_class": "light", "labels": "x", "offline_grace_seconds": [],
+                          "compute_profile": {"gpus": 1, "cpu": "no"},
                           "offload_policy": 5})
     profile = rules.normalised(read)
-    assert profile["device_class"] == "light" and profile["labels"] == ["gpu_helper"] and profile["compute_profile"]["gpu_count"] == 1
+    assert profile["device_class"] == "light" and profile["labels"] == ["gpu_helper"]
+    assert profile["compute_profile"]["gpu_count"] == 1
     assert rules.normalised(rules.lenient("nonsense")) == rules.normalised({})
 
 
 @pytest.mark.parametrize("given", [
-    {}, {"device_class": "micro"}, {"accepts_remote_jobs": False, "labels": ["a"]}, {"compute_profile": {"cpu_cores": 3, "gpu_count": 2}},
+    {}, {"device_class": "micro"}, {"accepts_remote_jobs": False, "labels": ["a"]},
+    {"compute_profile": {"cpu_cores": 3, "gpu_count": 2}},
     {"offload_policy": {"mode": "auto"}, "roles": ["storage"]},
 ])
 def test_what_was_given_can_be_told_from_the_whole_profile(given: Members) -> None:
@@ -149,7 +158,8 @@ def test_what_was_given_can_be_told_from_the_whole_profile(given: Members) -> No
 
 
 @pytest.mark.parametrize("given, mode, delivery, roles, continuity", [
-    ({}, "continuous", "continuous", ["foundry", "archive", "sanctuary"], {"vessel_storage": True, "long_sleep": False, "custody_review": True}),
+    ({}, "continuous", "continuous", ["foundry", "archive", "sanctuary"], {"vessel_storage": True, "long_sleep": False,
+                                                                           "custody_review": True}),
     ({"device_class": "light"}, "intermittent", "poll", ["foundry", "vessel", "operator", "witness"], {"long_sleep": True}),
     ({"device_class": "micro"}, "intermittent", "poll", ["vessel", "operator", "witness"], {"vessel_storage": False}),
     ({"device_class": "relay"}, "continuous", "continuous", ["archive", "relay"], {"custody_review": False}),
@@ -173,11 +183,14 @@ FULL = {"treaty_documents": True, "continuity_validation": True, "custody_review
     ({**FULL, "custody_review": False}, {"custody_review": True}, True, "full",
      ["shared_treaty_validation", "remote_custody_review", "custody_pairing_ready"], []),
     ({**FULL, "custody_review": False}, {}, True, "advisory", ["shared_treaty_validation"], ["remote_custody_review"]),
-    ({"treaty_documents": True}, {}, True, "limited", ["remote_treaty_validation_unavailable"], ["treaty_validation", "remote_custody_review"]),
-    ({}, {"custody_review": True}, True, "limited", ["remote_treaty_validation_unavailable", "remote_custody_review", "custody_pairing_ready"],
+    ({"treaty_documents": True}, {}, True, "limited", ["remote_treaty_validation_unavailable"],
+     ["treaty_validation", "remote_custody_review"]),
+    ({}, {"custody_review": True}, True, "limited", ["remote_treaty_validation_unavailable", "remote_custody_review",
+                                                     "custody_pairing_ready"],
      ["treaty_validation"]),
 ])
-def test_how_far_two_nodes_treaties_work_together(treaties: Members, continuity: Members, local: bool, state: str, reasons: list[str],
+def test_how_far_two_nodes_treaties_work_together(treaties: Members, continuity: Members, local: bool, state: str,
+                                                  reasons: list[str],
                                                   missing: list[str]) -> None:
     found = derived.treaty_compatibility(treaties, continuity, local)
     assert (found["advisory_state"], found["reasons"], derived.missing_capabilities(found)) == (state, reasons, missing)

@@ -94,7 +94,8 @@ def test_a_replayed_envelope_is_refused_also_after_a_restart(tmp_path: Path) -> 
         envelope = peer.sign(node, HANDOFF, WORK)
         assert node.post(HANDOFF, envelope).status == 200
         refused = node.post(HANDOFF, envelope)
-        assert (refused.status, refused.json["error"], refused.json["code"]) == (409, "nonce already seen for peer friend", "replayed_nonce")
+        assert (refused.status, refused.json["error"], refused.json["code"]) == (409, "nonce already seen for peer friend",
+                                                                                 "replayed_nonce")
     with TrialNode(tmp_path, clock=clock) as node:
         assert node.post(HANDOFF, envelope).status == 409
 
@@ -118,7 +119,8 @@ def test_two_peers_may_draw_the_same_nonce(node: TrialNode) -> None:
 
 
 @pytest.mark.parametrize("spoil", [
-    lambda envelope: envelope["request"].update(signature="00" * 64), lambda envelope: envelope["body"]["handoff"].update(summary="forged"),
+    lambda envelope: envelope["request"].update(signature="00" * 64),
+    lambda envelope: envelope["body"]["handoff"].update(summary="forged"),
     lambda envelope: envelope["request"].update(request_id="forged"), lambda envelope: envelope["request"].update(signature="zz"),
 ])
 def test_a_forgery_does_not_use_up_the_nonce(node: TrialNode, spoil: Fault) -> None:
@@ -149,7 +151,8 @@ def test_a_blocked_peer_is_refused_whatever_it_claims(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node:
         peer.shakes_hands(node)
         assert node.post("/mesh/peers/friend/trust", {"trust_tier": "blocked"}).status == 200
-        for answer in (peer.post(node, HANDOFF, WORK), peer.post(node, "/mesh/handshake", {"peer_card": peer.card(trust_tier="trusted")})):
+        for answer in (peer.post(node, HANDOFF, WORK), peer.post(node, "/mesh/handshake",
+                                                                 {"peer_card": peer.card(trust_tier="trusted")})):
             assert (answer.status, answer.json["error"], answer.json["code"]) == (403, "peer friend is blocked", "policy_denied")
         assert node.post("/mesh/peers/friend/trust", {"trust_tier": "trusted"}).status == 200
         assert peer.post(node, HANDOFF, WORK).status == 200
@@ -182,7 +185,8 @@ def test_nonces_are_forgotten_when_no_envelope_can_bring_them_back(tmp_path: Pat
 
 
 def test_a_signed_route_needs_no_token_and_takes_callers_from_anywhere(tmp_path: Path) -> None:
-    with TrialNode(tmp_path, trusted_proxies=("127.0.0.1",), operator_token="the-operator-token-of-this-node", peer_admission="declared") as node:
+    with TrialNode(tmp_path, trusted_proxies=("127.0.0.1",), operator_token="the-operator-token-of-this-node",
+                   peer_admission="declared") as node:
         peer = TrialPeer("friend")
         peer.shakes_hands(node, FROM_LAN)
         assert peer.post(node, HANDOFF, WORK, FROM_LAN).status == 200

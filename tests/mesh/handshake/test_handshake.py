@@ -24,7 +24,8 @@ def shake(node: TrialNode, peer: TrialPeer, headers: dict[str, str] | None = Non
 def test_the_answer_says_how_we_see_the_caller_and_who_we_are(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node:
         answer = fits("mesh.handshake.accept", shake(node, TrialPeer("friend"), device_profile={"device_class": "light"}))
-        assert answer["peer"]["device_profile"]["form_factor"] == "phone" and answer["peer_advisory"]["source"] == "handshake.accepted"
+        assert answer["peer"]["device_profile"]["form_factor"] == "phone"
+        assert answer["peer_advisory"]["source"] == "handshake.accepted"
         assert answer["manifest"] == node.get("/mesh/manifest").json
         (event,) = answer["stream"]["events"]
         assert event["event_type"] == "mesh.handshake.accepted" and event["peer_id"] == "friend"
@@ -36,10 +37,12 @@ def test_a_careful_caller_can_check_who_answered(tmp_path: Path) -> None:
         answer = shake(node, TrialPeer("friend"))
         signed = envelopes.check_shape(answer["response_envelope"], node.clock.time())
         envelopes.check_signature(signed, "/mesh/handshake", node.core.identity.public_key_hex)
-        assert signed.body == {"mesh_session_id": answer["mesh_session_id"], "accepted_at": answer["accepted_at"], "peer_id": "friend"}
+        assert signed.body == {"mesh_session_id": answer["mesh_session_id"], "accepted_at": answer["accepted_at"],
+                               "peer_id": "friend"}
 
 
-@pytest.mark.parametrize("claim, tier", [("", "trusted"), ("partner", "partner"), ("self", "trusted"), ("market", "market"), ("best-friend", "public")])
+@pytest.mark.parametrize("claim, tier", [("", "trusted"), ("partner", "partner"), ("self", "trusted"), ("market", "market"),
+                                         ("best-friend", "public")])
 def test_on_one_machine_a_declared_tier_holds_but_nobody_is_self(tmp_path: Path, claim: str, tier: str) -> None:
     with TrialNode(tmp_path) as node:
         assert shake(node, TrialPeer("friend"), trust_tier=claim)["trust_tier"] == tier
@@ -47,7 +50,8 @@ def test_on_one_machine_a_declared_tier_holds_but_nobody_is_self(tmp_path: Path,
 
 @pytest.mark.parametrize("admission, tier, status", [("declared", "partner", "connected"), ("approval", "public", "pending"),
                                                      ("public", "public", "connected"), (None, "public", "pending")])
-def test_a_self_claimed_tier_is_worth_what_the_admission_says(tmp_path: Path, admission: str | None, tier: str, status: str) -> None:
+def test_a_self_claimed_tier_is_worth_what_the_admission_says(tmp_path: Path, admission: str | None, tier: str,
+                                                              status: str) -> None:
     with TrialNode(tmp_path, trusted_proxies=("127.0.0.1",), peer_admission=admission) as node:
         peer = shake(node, TrialPeer("stranger"), FROM_LAN, trust_tier="partner")["peer"]
         assert (peer["trust_tier"], peer["status"]) == (tier, status)
@@ -84,7 +88,8 @@ def test_a_peer_beyond_loopback_sees_no_other_peers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number, code, text", [
-    (0, "key_changed", "peer public key changed; explicit trust reset required"), (1, "invalid_request", "a node cannot connect to itself")])
+    (0, "key_changed", "peer public key changed; explicit trust reset required"),
+    (1, "invalid_request", "a node cannot connect to itself")])
 def test_nobody_introduces_itself_under_our_own_name(tmp_path: Path, number: int, code: str, text: str) -> None:
     with TrialNode(tmp_path) as node:
         impostor = TrialPeer("trial-node")
@@ -102,7 +107,8 @@ def test_nobody_introduces_itself_under_our_own_name(tmp_path: Path, number: int
     ({"trust_tier": "blocked"}, 403, "peer friend is blocked"),
     ({"padding": "x" * 70_000}, 400, "peer_card is larger than 65536 bytes"),
 ])
-def test_a_card_that_is_not_the_callers_is_refused_and_nothing_kept(tmp_path: Path, card: dict[str, str], status: int, text: str) -> None:
+def test_a_card_that_is_not_the_callers_is_refused_and_nothing_kept(tmp_path: Path, card: dict[str, str], status: int,
+                                                                    text: str) -> None:
     with TrialNode(tmp_path) as node:
         peer = TrialPeer("friend")
         answer = peer.post(node, "/mesh/handshake", {"peer_card": peer.card(**card)})

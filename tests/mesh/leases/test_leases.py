@@ -32,15 +32,19 @@ def test_a_lease_holds_a_minute_at_least(asked: int, given: int) -> None:
 def test_a_lease_goes_its_way(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node:
         lease = fits("mesh.leases.acquire", acquire(node, ttl_seconds=120, agent_id="a", metadata={"note": "demo"}).json)
-        assert (lease["status"], lease["ttl_seconds"], lease["expires_at"], lease["released_at"]) == ("active", 120, "2027-01-15T08:02:00Z", "")
+        assert (lease["status"], lease["ttl_seconds"], lease["expires_at"], lease["released_at"]) == ("active", 120,
+                                                                                                      "2027-01-15T08:02:00Z", "")
         lock = lease["metadata"]["registry_lock"]
-        assert (lock["resource"], lock["agent_id"], lock["lock_token"], lock["session_id"]) == ("mesh:gpu:0", "p1", lease["lock_token"],
+        assert (lock["resource"], lock["agent_id"], lock["lock_token"], lock["session_id"]) == ("mesh:gpu:0", "p1",
+                                                                                                lease["lock_token"],
                                                                                                 lease["lock_token"])
         assert lease["metadata"]["note"] == "demo"
         node.advance(100)
-        longer = fits("mesh.leases.heartbeat", node.post("/mesh/lease/heartbeat", {"lease_id": lease["id"], "ttl_seconds": 600}).json)
+        longer = fits("mesh.leases.heartbeat", node.post("/mesh/lease/heartbeat",
+                                                         {"lease_id": lease["id"], "ttl_seconds": 600}).json)
         assert (longer["heartbeat_at"], longer["expires_at"]) == ("2027-01-15T08:01:40Z", "2027-01-15T08:11:40Z")
-        ended = fits("mesh.leases.release", node.post("/mesh/lease/release", {"lease_id": lease["id"], "status": "Completed"}).json)
+        ended = fits("mesh.leases.release", node.post("/mesh/lease/release",
+                                                      {"lease_id": lease["id"], "status": "Completed"}).json)
         assert (ended["status"], ended["released_at"]) == ("completed", "2027-01-15T08:01:40Z")
         assert node.post("/mesh/lease/release", {"lease_id": lease["id"]}).json["status"] == "released"
         assert told(node) == ["acquired", "heartbeat", "released", "released"]
@@ -123,7 +127,8 @@ def test_only_operators_lease(tmp_path: Path) -> None:
 def test_another_room_leases_inside_its_own_change(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node:
         room, writer = node.rooms["mesh.leases"], node.core.writer
-        lease = writer.run(lambda connection: room.acquire(connection, resource="job:1", peer_id="p1", job_id="1", metadata={"n": 1}))
+        lease = writer.run(lambda connection: room.acquire(connection, resource="job:1", peer_id="p1", job_id="1",
+                                                           metadata={"n": 1}))
         conflict = writer.run(lambda connection: room.acquire(connection, resource="job:1", peer_id="p2"))
         assert isinstance(conflict, Conflict) and room.refusal(conflict).code == "lease_conflict"
         shown = room.shown(lease)

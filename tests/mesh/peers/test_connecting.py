@@ -54,7 +54,8 @@ def test_two_nodes_list_each_other_after_one_of_them_connected(tmp_path: Path) -
         assert (peers(alpha)["beta"]["trust_tier"], peers(beta)["alpha"]["trust_tier"]) == ("partner", "partner")
         assert peers(alpha)["beta"]["metadata"]["last_reachable_base_url"] == beta.url
         assert peers(alpha)["beta"]["heartbeat"]["status"] == "active"
-        assert events(alpha) == ["mesh.handshake.sent", "mesh.peer.synced", "mesh.peer.heartbeat"] and events(beta) == ["mesh.handshake.accepted"]
+        assert events(alpha) == ["mesh.handshake.sent", "mesh.peer.synced",
+                                 "mesh.peer.heartbeat"] and events(beta) == ["mesh.handshake.accepted"]
 
 
 def test_a_large_answer_leaves_out_copies_and_a_compact_one_all_of_them(tmp_path: Path) -> None:
@@ -107,7 +108,8 @@ def test_syncs_at_the_same_time_import_nothing_twice(tmp_path: Path) -> None:
         connect(alpha, base_url=beta.url)
         for number in range(10):
             beta.post("/mesh/lease/acquire", {"peer_id": "p", "resource": f"r{number}"})
-        outcomes = gather([lambda: alpha.post("/mesh/peers/sync", {"peer_id": "beta"}).json["imported_events"] for _ in range(4)], 4, 20.0)
+        outcomes = gather([lambda: alpha.post("/mesh/peers/sync", {"peer_id": "beta"}).json["imported_events"] for _ in range(4)],
+                          4, 20.0)
         assert sum(outcomes) == 10 and peers(alpha)["beta"]["sync_state"]["remote_cursor"] == 11
 
 
@@ -207,7 +209,7 @@ def test_a_peer_we_blocked_is_not_called(tmp_path: Path) -> None:
             assert (answer.status, answer.json["error"]) == (403, "peer beta is blocked")
 
 
-# --- lying and broken ones -------------------------------------------------------------------------------------------------------
+# --- lying and broken ones -----------------------------------------------------------------------------------------
 
 class Liar(TrialPeer):
     """A peer that answers over HTTP as told; `answers` are by path."""
@@ -227,7 +229,8 @@ class Liar(TrialPeer):
             told = self.answers[path]
             return told(body) if callable(told) else told
         usual: dict[str, Any] = {"/mesh/manifest": self.manifest(), "/mesh/stream": {"organism_id": self.node_id, "events": []},
-                                 "/mesh/handshake": {"status": "ok", "mesh_session_id": "mesh-0123456789ab", "peer": {}, "manifest": {}}}
+                                 "/mesh/handshake": {"status": "ok", "mesh_session_id": "mesh-0123456789ab", "peer": {},
+                                                     "manifest": {}}}
         return usual.get(path, (404, {"error": "unknown endpoint"}))
 
 
@@ -252,15 +255,18 @@ def test_our_operator_token_never_leaves_the_node(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answers, text", [
     ({"/mesh/manifest": {}}, "peer card is missing organism_id"), ({"/mesh/manifest": []}, "the answer is not a JSON object"),
-    ({"/mesh/manifest": b"<html>"}, "the answer is not valid JSON"), ({"/mesh/manifest": (302, {})}, "the peer points to another address, which is not followed"),
+    ({"/mesh/manifest": b"<html>"}, "the answer is not valid JSON"),
+    ({"/mesh/manifest": (302, {})}, "the peer points to another address, which is not followed"),
     ({"/mesh/manifest": (500, {})}, "the peer refused with status 500"),
     ({"/mesh/manifest": {**Liar().manifest(), "protocol_version": "sovereign-mesh/v9"}}, "unsupported mesh protocol version"),
     ({"/mesh/manifest": Liar().manifest(public_key="zz")}, "peer card is missing public_key"),
     ({"/mesh/manifest": Liar().manifest(organism_id="x" * 200)}, "peer card has an organism_id that is too long"),
     ({"/mesh/manifest": {**Liar().manifest(), "padding": "x" * 300_000}}, "the answer is too large"),
     ({"/mesh/handshake": {"status": "ok"}}, "the peer's answer to the handshake is not valid"),
-    ({"/mesh/handshake": {"status": "ok", "mesh_session_id": "m", "peer": "x"}}, "the peer's answer to the handshake is not valid"),
-    ({"/mesh/handshake": {"status": "ok", "mesh_session_id": "m", "response_envelope": {}}}, "the answer to the handshake was not signed by the peer"),
+    ({"/mesh/handshake": {"status": "ok", "mesh_session_id": "m", "peer": "x"}},
+     "the peer's answer to the handshake is not valid"),
+    ({"/mesh/handshake": {"status": "ok", "mesh_session_id": "m", "response_envelope": {}}},
+     "the answer to the handshake was not signed by the peer"),
 ])
 def test_what_is_no_node_is_not_kept(tmp_path: Path, answers: Members, text: str) -> None:
     with TrialNode(tmp_path) as node, Scripted(Liar(**answers).answer) as server:
@@ -269,15 +275,18 @@ def test_what_is_no_node_is_not_kept(tmp_path: Path, answers: Members, text: str
         assert peers(node) == {} and events(node) == []
 
 
-@pytest.mark.parametrize("signer, session, receiver", [("thief", "right", "right"), ("right", "wrong", "right"), ("right", "right", "wrong")])
+@pytest.mark.parametrize("signer, session, receiver", [("thief", "right", "right"), ("right", "wrong", "right"),
+                                                       ("right", "right", "wrong")])
 def test_an_answer_that_another_one_signed_is_refused(tmp_path: Path, signer: str, session: str, receiver: str) -> None:
     with TrialNode(tmp_path, node_id="alpha") as node:
         liar = Liar()
         identity = liar.identity if signer == "right" else TrialPeer("liar", number=7).identity
-        body = {"mesh_session_id": "mesh-0123456789ab" if session == "right" else "mesh-ffffffffffff", "accepted_at": node.clock.text(),
+        body = {"mesh_session_id": "mesh-0123456789ab" if session == "right" else "mesh-ffffffffffff",
+                "accepted_at": node.clock.text(),
                 "peer_id": "alpha" if receiver == "right" else "beta"}
         envelope = envelopes.sign_envelope(identity, "/mesh/handshake", body, node.clock, node.core.ids)
-        liar.answers["/mesh/handshake"] = {"status": "ok", "mesh_session_id": "mesh-0123456789ab", "peer": {}, "response_envelope": envelope}
+        liar.answers["/mesh/handshake"] = {"status": "ok", "mesh_session_id": "mesh-0123456789ab", "peer": {},
+                                           "response_envelope": envelope}
         with Scripted(liar.answer) as server:
             assert connect(node, base_url=server.url).json["error"] == "the answer to the handshake was not signed by the peer"
             assert peers(node) == {}
@@ -307,11 +316,14 @@ def test_a_stream_of_another_node_is_not_imported(tmp_path: Path) -> None:
 
 def test_what_a_peer_tells_of_its_jobs_is_its_reliability(tmp_path: Path) -> None:
     kinds = ["completed"] * 3 + ["failed"] + ["retry_scheduled"] * 2
-    told = [{"seq": number, "id": f"e{number}", "event_type": f"mesh.job.{kind}", "payload": {}} for number, kind in enumerate(kinds, 1)]
-    liar = Liar(**{"/mesh/stream": {"organism_id": "liar", "events": told, "queue_metrics": {"counts": {"queued": 4}, "pressure": "elevated"}}})
+    told = [{"seq": number, "id": f"e{number}", "event_type": f"mesh.job.{kind}", "payload": {}} for number,
+            kind in enumerate(kinds, 1)]
+    liar = Liar(**{"/mesh/stream": {"organism_id": "liar", "events": told, "queue_metrics": {"counts": {"queued": 4},
+                                                                                             "pressure": "elevated"}}})
     with TrialNode(tmp_path) as node, Scripted(liar.answer) as server:
         connect(node, base_url=server.url)
-        assert peers(node)["liar"]["reliability"] == {"source": "remote_events", "completed": 3, "failed": 1, "retried": 2, "total": 4,
+        assert peers(node)["liar"]["reliability"] == {"source": "remote_events", "completed": 3, "failed": 1, "retried": 2,
+                                                      "total": 4,
                                                       "success_rate": 0.75, "score": 32}
         assert peers(node)["liar"]["load"]["queued"] == 4 and peers(node)["liar"]["load"]["pressure"] == "elevated"
 
@@ -325,7 +337,8 @@ def test_a_reference_log_that_began_anew_is_noticed_by_asking_for_the_last_event
             if path.startswith("/mesh/stream"):
                 asked.append(path)
                 since = int(path.partition("since=")[2].partition("&")[0])
-                return {"organism_id": "liar", "events": [event for event in log if event["seq"] > since][:20], "next_cursor": since}
+                return {"organism_id": "liar", "events": [event for event in log if event["seq"] > since][:20],
+                        "next_cursor": since}
             return super().answer(method, path, headers, body)
 
     with TrialNode(tmp_path) as node, Scripted(Reference().answer) as server:
@@ -353,7 +366,8 @@ def test_a_peer_that_stalls_costs_its_caller_and_nobody_else(tmp_path: Path) -> 
 
     with TrialNode(tmp_path) as node, Scripted(stall) as server:
         try:
-            threads = [threading.Thread(target=connect, args=(node,), kwargs={"base_url": server.url, "timeout": 30}) for _ in range(8)]
+            threads = [threading.Thread(target=connect, args=(node,), kwargs={"base_url": server.url, "timeout": 30})
+                       for _ in range(8)]
             for thread in threads:
                 thread.start()
             node.until(lambda: len(server.asked) == 8, "the calls")
@@ -375,7 +389,7 @@ def test_loopback_is_called_only_for_an_operator_on_this_machine(tmp_path: Path)
         assert node.post("/mesh/peers/sync", {"peer_id": "liar"}, lan).status == 200       # the very URL that was allowed before
 
 
-# --- everyone ---------------------------------------------------------------------------------------------------------------------
+# --- everyone ------------------------------------------------------------------------------------------------------
 
 def test_connecting_to_all_tries_each_known_peer_once(tmp_path: Path) -> None:
     with two(tmp_path) as (alpha, beta):

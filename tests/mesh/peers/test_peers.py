@@ -25,7 +25,8 @@ def test_the_latest_seen_stands_first_and_lists_are_bounded(tmp_path: Path) -> N
         assert names("?limit=0") == names("?limit=-5") == ["a"] and len(names("?limit=99999")) == 3 and len(names("?limit=")) == 3
         assert node.get("/mesh/peers?limit=x").json["error"] == "limit must be an integer"
         listed = fits("mesh.peers.list", node.get("/mesh/peers?limit=1").json)
-        assert listed["count"] == 1 and listed["health"] == {"connected": 1, "synced_recently": 0, "degraded": 0, "intermittent": 0,
+        assert listed["count"] == 1 and listed["health"] == {"connected": 1, "synced_recently": 0, "degraded": 0,
+                                                             "intermittent": 0,
                                                             "trust_tiers": {"trusted": 1}, "device_classes": {"full": 1}}
 
 
@@ -57,17 +58,20 @@ def test_the_operator_blocks_admits_and_lets_execute(tmp_path: Path) -> None:
         assert (peer["trust_tier"], peer["remote_execution"]) == ("partner", True)
         assert room.runs_code(room.find("friend"), from_loopback=False)
         assert node.post("/mesh/peers/friend/trust", {"remote_execution": None}).json["peer"]["remote_execution"] is None
-        changes = [event["payload"] for event in node.get("/mesh/stream").json["events"] if event["event_type"] == "mesh.peer.trust_changed"]
+        changes = [event["payload"] for event in node.get("/mesh/stream").json["events"]
+                   if event["event_type"] == "mesh.peer.trust_changed"]
         assert [(change["trust_tier"], change["previous_trust_tier"], change["remote_execution"]) for change in changes] == [
             ("partner", "trusted", True), ("partner", "partner", None)]
 
 
 @pytest.mark.parametrize("peer_id, body, status, text", [
-    ("nobody", {"trust_tier": "trusted"}, 404, "peer not found"), ("friend", {"trust_tier": "chum"}, 400, "unsupported trust tier"),
+    ("nobody", {"trust_tier": "trusted"}, 404, "peer not found"), ("friend", {"trust_tier": "chum"}, 400,
+                                                                   "unsupported trust tier"),
     ("friend", {}, 400, "trust_tier, remote_execution or reset_key is required"),
     ("friend", {"remote_execution": "yes"}, 400, "remote_execution must be a boolean"),
 ])
-def test_an_order_that_cannot_be_carried_out_is_refused(tmp_path: Path, peer_id: str, body: object, status: int, text: str) -> None:
+def test_an_order_that_cannot_be_carried_out_is_refused(tmp_path: Path, peer_id: str, body: object, status: int,
+                                                        text: str) -> None:
     with TrialNode(tmp_path) as node:
         TrialPeer("friend").shakes_hands(node)
         answer = node.post(f"/mesh/peers/{peer_id}/trust", body)
@@ -103,5 +107,6 @@ def test_metadata_is_changed_in_the_change_of_another_room(tmp_path: Path) -> No
         TrialPeer("friend").shakes_hands(node)
         room = node.rooms["mesh.peers"]
         node.core.writer.run(lambda connection: room.set_metadata(connection, "friend", {"enlistment": {"state": "enlisted"}}))
-        assert room.find("friend").metadata["enlistment"] == {"state": "enlisted"} and "last_request_id" in room.find("friend").metadata
+        metadata = room.find("friend").metadata
+        assert metadata["enlistment"] == {"state": "enlisted"} and "last_request_id" in metadata
         assert node.core.writer.run(lambda connection: room.set_metadata(connection, "nobody", {})) is None

@@ -12,13 +12,15 @@ from ocp_node.mesh.peers import everyone, imports, rules
 from ocp_node.mesh.peers.peer import Peer, load, made, peer_json
 
 Members = dict[str, Any]
-NEVER: Members = {"source": "remote_events", "completed": 0, "failed": 0, "retried": 0, "total": 0, "success_rate": None, "score": 0}
+NEVER: Members = {"source": "remote_events", "completed": 0, "failed": 0, "retried": 0, "total": 0, "success_rate": None,
+                  "score": 0}
 
 
 def a_peer(peer_id: str = "peer", **more: Any) -> Peer:
     return made({"peer_id": peer_id, "display_name": peer_id, "public_key": "ab" * 32, "signature_scheme": "", "endpoint_url": "",
                  "stream_url": "", "trust_tier": "trusted", "reachability": "", "status": "connected", "mesh_session_id": "",
-                 "protocol_version": "", "capability_cards": [], "card": {}, "metadata": {}, "reliability": NEVER, "remote_execution": None,
+                 "protocol_version": "", "capability_cards": [], "card": {}, "metadata": {}, "reliability": NEVER,
+                 "remote_execution": None,
                  "created_at": "", "updated_at": "", "last_seen_at": "2027-01-15T08:00:00Z", "last_handshake_at": "", **more})
 
 
@@ -27,11 +29,13 @@ def a_peer(peer_id: str = "peer", **more: Any) -> Peer:
     ("public", True, False, False), ("", True, False, False), ("blocked", False, False, False), ("friend", False, False, False),
 ])
 def test_which_tier_may_touch_which_data(tier: str, public: bool, trusted: bool, private: bool) -> None:
-    assert [rules.may_touch(tier, kind) for kind in ("public", "trusted", "private", "unheard-of")] == [public, trusted, private, trusted]
+    assert [rules.may_touch(tier, kind) for kind in ("public", "trusted", "private", "unheard-of")] == [public, trusted, private,
+                                                                                                        trusted]
 
 
 @pytest.mark.parametrize("word, claimed", [
-    ("", "trusted"), (" Trusted ", "trusted"), ("self", "trusted"), ("partner", "partner"), ("market", "market"), ("public", "public"),
+    ("", "trusted"), (" Trusted ", "trusted"), ("self", "trusted"), ("partner", "partner"), ("market", "market"),
+    ("public", "public"),
     ("best-friend", "public"), ("blocked", "blocked"),
 ])
 def test_a_tier_on_the_wire_is_a_request(word: str, claimed: str) -> None:
@@ -42,7 +46,8 @@ def test_a_tier_on_the_wire_is_a_request(word: str, claimed: str) -> None:
     ("", True, True, "declared"), ("", True, False, "approval"), ("", False, True, "approval"), ("", False, False, "approval"),
     ("declared", False, False, "declared"), ("public", True, True, "public"), ("approval", True, True, "approval"),
 ])
-def test_strangers_are_believed_only_where_everything_stays_on_this_machine(setting: str, bound: bool, caller: bool, mode: str) -> None:
+def test_strangers_are_believed_only_where_everything_stays_on_this_machine(setting: str, bound: bool, caller: bool,
+                                                                            mode: str) -> None:
     assert rules.admission_mode(setting, bound, caller) == mode
 
 
@@ -86,7 +91,8 @@ def test_what_an_order_changes(wanted: Members, changes: Members) -> None:
 
 
 @pytest.mark.parametrize("wanted, text", [
-    ({}, "trust_tier, remote_execution or reset_key is required"), ({"other": 1}, "trust_tier, remote_execution or reset_key is required"),
+    ({}, "trust_tier, remote_execution or reset_key is required"), ({"other": 1},
+                                                                    "trust_tier, remote_execution or reset_key is required"),
     ({"trust_tier": "friend"}, "unsupported trust tier"),
 ])
 def test_an_order_that_is_none_is_refused(wanted: Members, text: str) -> None:
@@ -117,7 +123,8 @@ def test_a_flood_of_strangers_pushes_out_only_who_is_long_silent() -> None:
     ({"endpoint_url": "javascript:alert(1)"}, "endpoint_url", ""), ({"endpoint_url": "file:///etc/passwd"}, "endpoint_url", ""),
     ({"endpoint_url": "http://a\r\nX: y"}, "endpoint_url", ""), ({"endpoint_url": "http://" + "a" * 3000}, "endpoint_url", ""),
     ({"capability_cards": [{"name": "python"}, "junk", 5]}, "capability_cards", [{"name": "python"}]),
-    ({"capability_cards": [{"name": str(number)} for number in range(99)]}, "capability_cards", [{"name": str(number)} for number in range(64)]),
+    ({"capability_cards": [{"name": str(number)} for number in range(99)]}, "capability_cards",
+     [{"name": str(number)} for number in range(64)]),
     ({"capability_cards": {}}, "capability_cards", []),
 ])
 def test_what_a_card_claims_is_made_safe_to_keep(card: Members, member: str, kept: object) -> None:
@@ -137,8 +144,10 @@ def test_what_a_handshake_tells_of_agents_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("advertised, kept", [
-    ("http://192.0.2.7:8421", "http://192.0.2.7:8421"), ("", "used"), ("http://0.0.0.0:8421", "used"), ("http://[::]:8421", "used"),
-    ("http://127.0.0.1:8421", "used"), ("http://localhost:8421", "used"), ("http://[::1]:8421", "used"), ("http://box", "http://box"),
+    ("http://192.0.2.7:8421", "http://192.0.2.7:8421"), ("", "used"), ("http://0.0.0.0:8421", "used"),
+    ("http://[::]:8421", "used"),
+    ("http://127.0.0.1:8421", "used"), ("http://localhost:8421", "used"), ("http://[::1]:8421", "used"),
+    ("http://box", "http://box"),
 ])
 def test_an_address_that_leads_nowhere_from_here_gives_way_to_the_one_that_was_used(advertised: str, kept: str) -> None:
     assert reached(advertised, "used") == kept
@@ -168,7 +177,8 @@ def test_a_payload_without_end_leaves_only_its_size() -> None:
 @pytest.mark.parametrize("stream, cursor, known, reset, look", [
     ({"log_id": "a", "latest_seq": 9}, 5, "a", False, False), ({"log_id": "b", "latest_seq": 9}, 5, "a", True, False),
     ({"log_id": "a", "latest_seq": 4}, 5, "a", True, False), ({"log_id": "a", "latest_seq": 9}, 5, "", False, False),
-    ({}, 5, "", False, True), ({}, 0, "", False, False), ({"events": [event(6)]}, 5, "", False, False), ({"latest_seq": "x"}, 5, "", False, True),
+    ({}, 5, "", False, True), ({}, 0, "", False, False), ({"events": [event(6)]}, 5, "", False, False),
+    ({"latest_seq": "x"}, 5, "", False, True),
 ])
 def test_a_log_that_has_begun_anew_is_noticed(stream: Members, cursor: int, known: str, reset: bool, look: bool) -> None:
     read = imports.read(stream, cursor, 5)
@@ -188,9 +198,12 @@ def test_how_alive_a_peer_is(agents: list[Members], beacons: list[Members], mode
 
 @pytest.mark.parametrize("metrics, expected", [
     ({}, {"pressure": "unknown", "queue_depth": 0, "utilization": None}),
-    ({"counts": {"queued": 3, "inflight": 2}, "workers": {"total_slots": 4, "active_attempts": 1, "available_slots": 3}, "pressure": "nominal",
-      "backlog_ratio": 0.75}, {"queue_depth": 5, "utilization": 0.25, "available_slots": 3, "pressure": "nominal", "backlog_ratio": 0.75}),
-    ({"counts": {"queued": "many", "inflight": -1}, "workers": [], "backlog_ratio": "x"}, {"queue_depth": 0, "backlog_ratio": None}),
+    ({"counts": {"queued": 3, "inflight": 2}, "workers": {"total_slots": 4, "active_attempts": 1, "available_slots": 3},
+      "pressure": "nominal",
+      "backlog_ratio": 0.75}, {"queue_depth": 5, "utilization": 0.25, "available_slots": 3, "pressure": "nominal",
+                               "backlog_ratio": 0.75}),
+    ({"counts": {"queued": "many", "inflight": -1}, "workers": [], "backlog_ratio": "x"},
+     {"queue_depth": 0, "backlog_ratio": None}),
     ("junk", {"queue_depth": 0, "pressure": "unknown"}),
 ])
 def test_how_busy_a_peer_says_it_is(metrics: object, expected: Members) -> None:
@@ -204,14 +217,16 @@ def test_what_a_card_leaves_out_follows_from_its_profile() -> None:
     assert shown["treaty_compatibility"]["advisory_state"] == "full" and shown["device_profile"]["form_factor"] == "phone"
 
 
-# --- candidates of connect-all ----------------------------------------------------------------------------------------------------
+# --- candidates of connect-all -------------------------------------------------------------------------------------
 
 NOW = 1_800_000_000.0
 
 
 @pytest.mark.parametrize("found, expected", [
-    ([{"base_url": "http://a", "peer_id": "x"}], [("http://a", "x")]), ([{"base_url": "http://a/"}, {"base_url": "http://a"}], [("http://a", "")]),
-    ([{"base_url": "ftp://a"}, {"base_url": ""}, {}], []), ([{"base_url": "http://own"}], []), ([{"base_url": "http://a", "peer_id": "me"}], []),
+    ([{"base_url": "http://a", "peer_id": "x"}], [("http://a", "x")]), ([{"base_url": "http://a/"}, {"base_url": "http://a"}],
+                                                                        [("http://a", "")]),
+    ([{"base_url": "ftp://a"}, {"base_url": ""}, {}], []), ([{"base_url": "http://own"}], []),
+    ([{"base_url": "http://a", "peer_id": "me"}], []),
     ([{"base_url": "http://a", "status": "error", "last_error_at": "2027-01-15T07:00:00Z"}], [("http://a", "")]),
     ([{"base_url": "http://a", "status": "error", "last_error_at": "2027-01-13T07:00:00Z"}], []),
     ([{"base_url": "http://a", "status": "error", "last_error_at": "nonsense"}], []),
@@ -221,7 +236,8 @@ def test_which_candidates_are_worth_a_try(found: list[Members], expected: list[t
 
 
 @pytest.mark.parametrize("more, fresh", [
-    ({"metadata": {"last_sync_at": "2027-01-15T07:56:00Z"}}, True), ({"metadata": {"last_sync_at": "2027-01-15T07:54:00Z"}}, False),
+    ({"metadata": {"last_sync_at": "2027-01-15T07:56:00Z"}}, True), ({"metadata": {"last_sync_at": "2027-01-15T07:54:00Z"}},
+                                                                     False),
     ({"metadata": {"last_sync_at": "2027-01-15T07:59:00Z", "last_sync_error": "x"}}, False), ({"metadata": {}}, False),
     ({"metadata": {"route_health": {"last_success_at": "2027-01-15T07:59:00Z"}}}, True),
     ({"metadata": {"last_sync_at": "2027-01-15T07:59:00Z"}, "status": "degraded"}, False),
