@@ -197,7 +197,10 @@ def device_roles(facts: Facts) -> list[Members]:
               for peer_id in _artifact_sources(facts)]
     found += [_role(peer_id, _name(route), "route_verified", route["freshness"], f"{_name(route)} has a proven route.")
               for peer_id, route in routes.items() if _fresh(route)]
-    return list({role["peer_id"]: role for role in reversed(found)}.values())[::-1][:ROLES_MAX]
+    unique: dict[str, Members] = {}
+    for role in found:
+        unique.setdefault(role["peer_id"], role)
+    return list(unique.values())[:ROLES_MAX]
 
 
 def _named(routes: Mapping[str, Members], peer_id: str, role: str, status: str, what: str) -> Members:

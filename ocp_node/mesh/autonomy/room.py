@@ -37,6 +37,7 @@ class Autonomy:
         self.parts = Parts(rooms, core.log, {}, {"pressure": self._no_pressure, "helper_autonomy": self._no_helper_autonomy})
         self.parts.part("pressure", self._pressure)
         self.parts.part("helper_autonomy", self._helper_autonomy)
+        self.offers = {"autonomic_mesh": (self.status, lambda: redacted(self.status(False)))}
         with core.reader.snapshot() as connection:
             left = table.running(connection)
         if left is not None:                     # of a process that is gone: nobody waits until that is written down
@@ -161,10 +162,8 @@ class Autonomy:
 
 
 def build(core: Core, rooms: Rooms) -> Autonomy:
-    """The room; the control deck shows its status."""
-    room = Autonomy(core, rooms)
-    rooms["mesh.control"].part("autonomic_mesh", room.status, lambda: redacted(room.status(False)))
-    return room
+    """The room."""
+    return Autonomy(core, rooms)
 
 
 def status(room: Autonomy, call: Call) -> Reply:

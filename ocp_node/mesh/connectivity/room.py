@@ -27,6 +27,7 @@ class Connectivity:
         self._discovery = rooms["mesh.discovery"]
         self.addresses = addresses
         self._kept: tuple[float, list[str]] = (float("-inf"), [])
+        self.offers = {"connectivity": (self.diagnostics, lambda: self.diagnostics(False))}
 
     def local_ipv4(self) -> list[str]:
         """The machine's addresses, the one first that leads outward."""
@@ -70,10 +71,8 @@ class Connectivity:
 
 
 def build(core: Core, rooms: Rooms) -> Connectivity:
-    """The room; the control deck shows its diagnostics."""
-    room = Connectivity(core, rooms)
-    rooms["mesh.control"].part("connectivity", room.diagnostics, lambda: room.diagnostics(False))
-    return room
+    """The room."""
+    return Connectivity(core, rooms)
 
 
 def diagnostics(room: Connectivity, call: Call) -> Reply:

@@ -37,6 +37,7 @@ class Discovery:
         self._core = core
         self._rooms = rooms
         self._custody = rooms["mesh.device_profile"].custody
+        self.offers: dict[str, Any] = {"discovery_candidates": (lambda: self.listed(DECK_MAX, manifests=False), None)}
 
     # --- reading
 
@@ -101,10 +102,8 @@ class Discovery:
 
 
 def build(core: Core, rooms: Rooms) -> Discovery:
-    """The room; the control deck shows the newest candidates."""
-    room = Discovery(core, rooms)
-    rooms["mesh.control"].part("discovery_candidates", lambda: room.listed(DECK_MAX, manifests=False))
-    return room
+    """The room."""
+    return Discovery(core, rooms)
 
 
 def list_all(room: Discovery, call: Call) -> Reply:
