@@ -126,9 +126,9 @@ def test_an_endpoint_has_the_caller_of_the_specification(document: dict[str, Any
 
 def test_reads_are_public_and_changes_are_not() -> None:
     for route in MESH:
-        if route.method == "GET":
+        if route.method == "GET" and not route.extra:
             assert route.auth in (Auth.PUBLIC, Auth.ARTIFACT_CONTENT), route.id
-        else:
+        else:            # our own reads beside the published ones are the operator's too: invitations
             assert route.auth in (Auth.OPERATOR, Auth.SIGNED, Auth.SIGNED_OR_OPERATOR), route.id
 
 

@@ -166,6 +166,8 @@ class Node:
                 return
             if route.handler:
                 route.function()
+        self.rooms["mesh.contract"].document()
+        self.rooms["node.documents"].openapi()
         gc.collect()
         gc.freeze()
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from ...base import jsontext
+from ...contract import stored
 from ...contract.route import Call, Reply
-from ...contract.snapshot import Document, snapshot
 from ...core import Core, Rooms
 from ..surface import ROUTES
 
 
 class Contract:
-    """The document, made when it is first asked for: it imports every record of the mesh."""
+    """The document as bytes; it does not change while the program runs."""
 
     def __init__(self) -> None:
-        self._document: Document | None = None
+        self._document = b""
 
-    def document(self) -> Document:
-        """The contract of the routes of this program; it does not change while it runs."""
-        if self._document is None:
-            self._document = snapshot(ROUTES)
+    def document(self) -> bytes:
+        """The contract of the routes of this program: as generated, or made now."""
+        if not self._document:
+            self._document = jsontext.compact(stored.contract(ROUTES) or _made())
         return self._document
+
+
+def _made() -> dict[str, object]:
+    from ...contract.snapshot import snapshot
+    return snapshot(ROUTES)
 
 
 def build(core: Core, rooms: Rooms) -> Contract:
@@ -28,4 +34,4 @@ def build(core: Core, rooms: Rooms) -> Contract:
 
 def show(room: Contract, call: Call) -> Reply:
     """The whole contract."""
-    return Reply(room.document())
+    return Reply(room.document(), media_type="application/json")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ... import VERSION
 from ...appmesh.surface import ROUTES as APPMESH
-from ...contract import openapi as documents
-from ...contract.documents import TITLE
+from ...base import jsontext
+from ...contract import stored
 from ...contract.route import Call, Reply, Route
 from ...core import Core, Rooms
 from ...directory.surface import ROUTES as DIRECTORY
@@ -17,17 +19,24 @@ ROUTES: tuple[Route, ...] = (*DIRECTORY, *MESH, *APPMESH, *OSCP, *NODE)
 
 
 class Documents:
-    """The document, made when it is first asked for: it imports every record of the program."""
+    """The document as bytes; it does not change while the program runs."""
 
     def __init__(self, servers: tuple[str, ...]) -> None:
         self._servers = servers
-        self._openapi: documents.Document | None = None
+        self._openapi = b""
 
-    def openapi(self) -> documents.Document:
-        """The routes of this program under its own URL; it does not change while it runs."""
-        if self._openapi is None:
-            self._openapi = documents.openapi(ROUTES, TITLE, VERSION, self._servers)
+    def openapi(self) -> bytes:
+        """The routes of this program under its own URL: as generated, or made now."""
+        if not self._openapi:
+            document = stored.openapi(ROUTES) or _made()
+            self._openapi = jsontext.compact({**document, "servers": [{"url": url} for url in self._servers]} if self._servers else document)
         return self._openapi
+
+
+def _made() -> dict[str, Any]:
+    from ...contract import openapi as documents
+    from ...contract.documents import TITLE
+    return documents.openapi(ROUTES, TITLE, VERSION)
 
 
 def build(core: Core, rooms: Rooms) -> Documents:
@@ -38,4 +47,4 @@ def build(core: Core, rooms: Rooms) -> Documents:
 
 def openapi(room: Documents, call: Call) -> Reply:
     """OpenAPI of all surfaces."""
-    return Reply(room.openapi())
+    return Reply(room.openapi(), media_type="application/json")
