@@ -41,6 +41,7 @@ KEPT_MAX = 10_000                    # approvals; past it the oldest settled one
 DROPPED = 100                        # of them at one time
 AGAIN_MAX = 1_000                    # times the same question is asked anew under a number of its own
 EXPIRED_MAX = 100                    # in one step of the sweep
+DECK_SHOWN = 8                       # on the control deck
 
 
 class Approvals:
@@ -54,6 +55,7 @@ class Approvals:
         self._acts: dict[str, Act] = {}
         self._rows = KEPT_MAX            # an upper bound of what is kept: the first request counts
         self.audit = Audit(core)
+        self.offers: dict[str, Any] = {"approvals": (lambda: self.listed(DECK_SHOWN), None)}
         self._sweeper = core.tickers.add("mesh-approvals", self._sweep)
 
     def on_resolved(self, action_type: str, act: Act) -> None:

@@ -30,6 +30,7 @@ TRIM_EVERY = 100                     # published between two looks at how many t
 SWEEP_SECONDS = 3600.0
 SWEPT_MAX = 1_000
 REASON_LENGTH_MAX = 2_000
+DECK_SHOWN = 8                       # on the control deck: those for this node
 
 
 class Notifications:
@@ -40,6 +41,7 @@ class Notifications:
         self._node_id = core.identity.node_id
         self._published = TRIM_EVERY         # the first one after a start looks at once
         self.audit = Audit(core)
+        self.offers: dict[str, Any] = {"notifications": (lambda: self.listed(DECK_SHOWN, target_peer_id=self._node_id), None)}
         core.tickers.add("mesh-notifications", self._sweep)
 
     def publish(self, connection: WriteConnection, wanted: Mapping[str, Any]) -> Members:

@@ -44,6 +44,7 @@ class Treaties:
         self.node_id = core.identity.node_id
         self.ratifying = Ratifying(core, rooms, self)
         self.audit = Audit(core)
+        self.offers: dict[str, Any] = {"governance_summary": (lambda: self.posture(MANIFEST_RECENT), None)}
         self._kept: tuple[str, Members] | None = None        # the posture, and until when it holds
         self._sweeper = core.tickers.add("mesh-treaties", self._sweep)
 
@@ -164,10 +165,8 @@ class Treaties:
 
 
 def build(core: Core, rooms: Rooms) -> Treaties:
-    """The room; its posture is part of the manifest."""
-    room = Treaties(core, rooms)
-    rooms["mesh.manifest"].part("governance_summary", lambda: room.posture(MANIFEST_RECENT))
-    return room
+    """The room; its posture is part of the manifest, and a background loop lets treaties run out."""
+    return Treaties(core, rooms)
 
 
 def list_all(room: Treaties, call: Call) -> Reply:

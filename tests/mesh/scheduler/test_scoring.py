@@ -280,7 +280,8 @@ def test_a_placement_has_every_member_of_the_protocol() -> None:
     wanted = {"workload_class": "gpu_training", "gpu_required": True, "min_gpu_vram_mb": 16384}
     assert job_of({**BATCH, "placement": wanted}).placement == {
         "queue_class": "batch", "execution_class": "default", "stay_local": False, "avoid_public": False,
-        "latency_sensitive": False, "batch": True, "prefer_low_backlog": False, "trust_floor": "", "preferred_trust_tiers": [], "max_peer_queue_depth": None,
+        "latency_sensitive": False, "batch": True, "prefer_low_backlog": False,
+        "trust_floor": "", "preferred_trust_tiers": [], "max_peer_queue_depth": None,
         "max_local_queue_depth": None, "preferred_peer_ids": [], "required_peer_ids": [], "preferred_device_classes": [],
         "required_device_classes": [], "require_stable_network": False, "avoid_battery": False, "require_artifact_mirror": False,
         "workload_class": "gpu_training", "gpu_required": True, "gpu_class_preferred": "", "min_gpu_vram_mb": 16384,
