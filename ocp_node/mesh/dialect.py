@@ -9,7 +9,7 @@ from ..base import jsontext
 from ..base.errors import Malformed, Problem
 from ..contract.route import Reply, Route
 from ..http.dialect import Dialect
-from .artifacts.routes import METADATA, asks_metadata
+from .artifacts.routes import QUICK, asks_metadata
 
 if TYPE_CHECKING:
     from ..http.app import Exchange
@@ -23,12 +23,13 @@ class MeshDialect(Dialect):
     prefixes = ("/mesh",)
 
     def admit(self, exchange: Exchange, rooms: Mapping[str, Any]) -> None:
-        """What moves an artifact's bytes is bounded by this node's settings; what only asks for its metadata needs no thread of its own."""
+        """What moves an artifact's bytes is bounded by this node's settings; what moves few needs no thread of its own."""
         route = exchange.route
         if route is None or route.room != "mesh.artifacts" or exchange.head is None:
             return
-        if route.id == METADATA.id and asks_metadata(exchange.head.query):
-            exchange.route = METADATA
+        if route.id == QUICK.id:
+            if asks_metadata(exchange.head.query) or rooms["mesh.artifacts"].is_quick(exchange.values, exchange.head.headers):
+                exchange.route = QUICK
         elif route.id == "mesh.artifacts.publish":
             exchange.bytes_max = rooms["mesh.artifacts"].envelope_bytes_max
         elif route.body_stream:

@@ -20,7 +20,7 @@ from .rules import BYTES_TYPE
 if TYPE_CHECKING:
     from ...base.clock import Clock
 
-SMALL_BYTES = 262_144                # up to here the JSON form is made in memory
+SMALL_BYTES = 262_144                # up to here an answer is made in memory, by any lane
 PIECE_BYTES = 3 * 65_536             # whole groups of three, so that pieces of base64 join without padding
 SEEN_SECONDS = 3_600.0               # a large file that has not changed is not read again for each part of it
 SEEN_MAX = 256
@@ -106,12 +106,21 @@ def raw_reply(artifact: Mapping[str, Any], descriptor: int, headers: Mapping[str
         return Reply(None, 304, named)
     part = asked_part(headers.get("range", ""), size) if headers.get("if-range", tag) == tag else None
     if part is None:
-        return Reply(File(descriptor, 0, size), 200, named, BYTES_TYPE)
+        return Reply(_bytes(descriptor, 0, size), 200, named, BYTES_TYPE)
     if not part:
         os.close(descriptor)
         raise Refusal("range_not_satisfiable", "the artifact has no such bytes", headers=(("Content-Range", f"bytes */{size}"),))
     start, stop = part
-    return Reply(File(descriptor, start, stop), 206, (*named, ("Content-Range", f"bytes {start}-{stop - 1}/{size}")), BYTES_TYPE)
+    return Reply(_bytes(descriptor, start, stop), 206, (*named, ("Content-Range", f"bytes {start}-{stop - 1}/{size}")), BYTES_TYPE)
+
+
+def _bytes(descriptor: int, start: int, stop: int) -> File | bytes:
+    """The part, for the kernel to send, or at once when it is small.  Takes the descriptor over."""
+    if stop - start > SMALL_BYTES:
+        return File(descriptor, start, stop)
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(start)
+        return file.read(stop - start)
 
 
 def asked_part(header: str, size: int) -> tuple[int, int] | tuple[()] | None:

@@ -42,6 +42,8 @@ Members = dict[str, Any]
 
 PURGED_PER_READ = 20                 # expired artifacts that a reader's visit removes, besides the sweep
 PURGED_MAX = 1_000                   # ... and that one request to purge removes
+QUICK_BYTES = 262_144                # of a content that no thread of its own is needed for (`delivery.SMALL_BYTES`)
+GRANT_HEADER = "x-ocp-capability-grant"
 LIST_BYTES_MAX = 8 * 1024 * 1024     # of metadata in one list, so that a page fits the memory of a small device
 
 
@@ -140,6 +142,13 @@ class Artifacts:
             raise Refusal("too_large", "artifact too large")
         if size > self._settings.artifacts_max_total_bytes or size + limits.FREE_BYTES_MIN > folder.free_bytes(self._core.data):
             raise full()
+
+    def is_quick(self, path: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+        """Will the content asked for be answered at once: is it small, and opened without a grant, which costs a change?  On the loop."""
+        if GRANT_HEADER in headers:
+            return False
+        with self.snapshot() as connection:
+            return table.size_of(connection, path["artifact_id"]) <= QUICK_BYTES
 
     # --- storing
 

@@ -12,7 +12,7 @@ SHOW = Route("mesh.artifacts.show", "GET", "/mesh/artifacts/{artifact_id}",
              Auth.ARTIFACT_CONTENT, Lane.LONG, "show", reply="Artifact", query="Show", refusals={"range_not_satisfiable": 416},
              contract={"handler": "_handle_mesh_artifact_get", "group": "artifacts", "query": {"include_content": "boolean"},
                        "response": "Artifact"})
-METADATA = replace(SHOW, lane=Lane.WORKER)         # the same route for callers who want no content: nothing is moved then
+QUICK = replace(SHOW, lane=Lane.WORKER)            # the same route for callers who want no content, or one that moves at once
 
 
 def asks_metadata(query: str) -> bool:

@@ -34,6 +34,12 @@ def find(connection: sqlite3.Connection, artifact_id: str, now: str) -> Members 
     return _stored(row) if row else None
 
 
+def size_of(connection: sqlite3.Connection, artifact_id: str) -> int:
+    """How many bytes the artifact has; 0 when there is none."""
+    row = connection.execute("SELECT size_bytes FROM mesh_artifact WHERE id = ?", (artifact_id,)).fetchone()
+    return int(row[0]) if row else 0
+
+
 def newest_of(connection: sqlite3.Connection, digest: str, now: str) -> Members | None:
     """The artifact that has this content and was stored last."""
     row = connection.execute(f"{_SELECT} WHERE digest = :digest AND {_ALIVE} ORDER BY created_at DESC, number DESC LIMIT 1",

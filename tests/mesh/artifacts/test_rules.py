@@ -193,3 +193,9 @@ def test_treaties_that_allow_leave_a_record() -> None:
 ])
 def test_links_are_found_in_metadata_and_documents(metadata: Any, payload: Any, links: list[tuple[str, str, str, str]]) -> None:
     assert [link[:4] for link in graph.links_of(metadata, payload)] == links
+
+
+def test_what_is_quick_is_what_is_answered_in_memory() -> None:
+    from ocp_node.crypto import grants
+    from ocp_node.mesh.artifacts import room
+    assert room.QUICK_BYTES == delivery.SMALL_BYTES and room.GRANT_HEADER == grants.GRANT_HEADER.lower()
