@@ -37,6 +37,10 @@ def _towards(family: int, beyond: str) -> str:
 
 
 def _ipv4_of_interfaces() -> list[str]:
+    return [address for _, address in _ipv4_by_interface()]
+
+
+def _ipv4_by_interface() -> list[tuple[str, str]]:
     """The first IPv4 address of each interface (Linux; elsewhere none)."""
     try:
         import fcntl
@@ -48,16 +52,27 @@ def _ipv4_of_interfaces() -> list[str]:
         for name in names:
             try:
                 answer = fcntl.ioctl(probe.fileno(), 0x8915, name.encode()[:15].ljust(256, b"\0"))     # SIOCGIFADDR
-                addresses.append(socket.inet_ntoa(answer[20:24]))
+                addresses.append((name, socket.inet_ntoa(answer[20:24])))
             except OSError:
                 continue
     return addresses
 
 
 def _ipv6_of_system() -> list[str]:
+    return [address for _, address in _ipv6_by_interface()]
+
+
+def _ipv6_by_interface() -> list[tuple[str, str]]:
     """The IPv6 addresses that Linux lists; elsewhere none."""
     try:
         with open("/proc/net/if_inet6", encoding="ascii") as lines:
-            return [socket.inet_ntop(socket.AF_INET6, bytes.fromhex(line.split()[0])) for line in lines]
+            words = [line.split() for line in lines]
+            return [(each[5], socket.inet_ntop(socket.AF_INET6, bytes.fromhex(each[0]))) for each in words]
     except (OSError, ValueError, IndexError):
         return []
+
+
+def interfaces() -> list[tuple[str, str]]:
+    """Each interface with its addresses beyond loopback, those of one link included."""
+    found = [*_ipv4_by_interface(), *_ipv6_by_interface()]
+    return [(name, address) for name, address in found if not address.startswith("127.") and address not in ("::1", "::")][:ADDRESSES_MAX]

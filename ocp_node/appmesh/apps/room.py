@@ -171,7 +171,7 @@ class Apps:
         if not app.busy:
             answer: Reply = reply()
             return answer
-        return Wait(lambda: None if app.busy else reply(), reply, seconds, (app.topic,))
+        return Wait(lambda: None if app.busy else reply(), reply, seconds, (app.topic,), work=True)
 
 
 def _account_name(user_id: int) -> str:

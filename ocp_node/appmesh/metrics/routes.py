@@ -1,9 +1,9 @@
 """What may be asked of App Mesh metrics."""
 
-from ...contract.route import Auth, Lane, Route, planned
+from ...contract.route import Auth, Lane, Route
 
-ROUTES = planned((
+ROUTES = (
     Route("appmesh.metrics.show", "GET", "/appmesh/metrics",
           "Show measurements of the supervised programs as Prometheus text.",
-          Auth.PUBLIC, Lane.INLINE, "show"),
-))
+          Auth.PUBLIC, Lane.WORKER, "show"),
+)

@@ -1,9 +1,9 @@
 """What may be asked of App Mesh resources."""
 
-from ...contract.route import Auth, Lane, Route, planned
+from ...contract.route import Auth, Lane, Route
 
-ROUTES = planned((
+ROUTES = (
     Route("appmesh.resources.show", "GET", "/appmesh/resources",
           "Show what this machine has and uses.",
-          Auth.APPMESH, Lane.WORKER, "show", needs="host-resource-view"),
-))
+          Auth.APPMESH, Lane.WORKER, "show", needs="host-resource-view", reply="Resources"),
+)
