@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...base.records import record, wire
 from ..connectivity.records import Diagnostics
+from ..pressure.records import Pressure
 from ..routes.records import RouteList
 
 
@@ -49,24 +50,6 @@ class Run:
     metadata: dict = wire(factory=dict)
     created_at: str = wire(default="")
     updated_at: str = wire(default="")
-
-
-@record
-class Pressure:
-    """How much work waits here."""
-    peer_id: str = wire()
-    pressure: str = wire()
-    queued: int = wire(minimum=0)
-    inflight: int = wire(minimum=0)
-    total_slots: int = wire(minimum=0)
-    available_slots: int = wire(minimum=0)
-    backlog_ratio: float | None = wire()
-    oldest_queued_at: str = wire()
-    gpu_capable: bool = wire()
-    gpu_count: int = wire(minimum=0)
-    reasons: list[str] = wire()
-    needs_help: bool = wire()
-    observed_at: str = wire()
 
 
 @record

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,7 +75,7 @@ def kinds(run: Members) -> list[tuple[str, str]]:
 
 def test_a_node_alone_is_told_to_connect_to_others(alpha: TrialNode) -> None:
     told = activate(alpha, run_proof=False)
-    assert told["status"] == "needs_attention" and told["request_id"].startswith("autonomic-mesh-") and len(told["request_id"]) == 27
+    assert told["status"] == "needs_attention" and re.fullmatch("autonomic-mesh-[0-9a-f]{12}", told["request_id"])
     assert [kind for kind, _ in kinds(told)][:3] == ["setup_checked", "peer_scan", "setup_checked"] and told["proof"] == {}
     assert "proof_error" not in told["result"] and told["routes"]["count"] == 0
 
@@ -180,12 +182,19 @@ def test_a_second_pass_is_refused_while_one_runs(alpha: TrialNode) -> None:
 def test_of_many_activations_at_once_one_runs(alpha: TrialNode) -> None:
     from ocp_node.http.lanes import gather
     server, _, release = held(alpha)
+    refused: list[int] = []
+
+    def one(number: int) -> int:
+        body = {**QUICK, "timeout": 20, "request_id": f"r{number}", "run_proof": False}
+        status = alpha.post("/mesh/autonomy/activate", body).status
+        if status == 409:
+            refused.append(number)
+        if len(refused) == 7:
+            release.set()                                     # the one that runs may end once all others were refused
+        return status
     with server:
-        threading.Timer(0.5, release.set).start()
-        found = gather([lambda n=number: alpha.post("/mesh/autonomy/activate",
-                                                    {**QUICK, "request_id": f"r{n}", "run_proof": False}).status
-                        for number in range(8)], 8, 30.0)
-    assert found.count(409) == 7 and found.count(200) == 1
+        found = gather([functools.partial(one, number) for number in range(8)], 8, 30.0)
+    assert sorted(found) == [200] + [409] * 7
 
 
 def test_a_run_that_a_crash_cut_short_has_failed(tmp_path: Path) -> None:
@@ -223,7 +232,7 @@ def test_a_pass_ends_when_its_time_is_used_up(tmp_path: Path) -> None:
     with TrialNode(tmp_path, clock=clock) as node, Scripted(answer) as server:
         TrialPeer("slow").shakes_hands(quiet(node), endpoint_url=server.url)
         told = activate(node)
-        assert told["status"] == "needs_attention" and told["actions"][-1]["summary"].startswith("The pass was ended after 120 seconds")
+        assert told["status"] == "needs_attention" and "ended after 120 seconds" in told["actions"][-1]["summary"]
         assert "proof_error" not in told["result"] and status(node)["last_run"]["status"] == "needs_attention"
 
 
