@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 LAN_CLIENT = "192.168.77.10"
 OUTSIDER = "198.51.100.10"
@@ -21,7 +21,7 @@ class Machine:
     node_id: str
     display_name: str
     token: str = ""
-    profile: Mapping[str, str] = field(default_factory=dict)
+    profile: Mapping[str, Any] = field(default_factory=dict)      # further settings
     caller: str = ""              # the address its callers come from; "" = loopback
 
 
@@ -40,15 +40,17 @@ def plain(name: str, **more: Any) -> Machine:
 
 
 _LOOPBACK = {"http://127.0.0.1:8421": "alpha", "http://127.0.0.1:8422": "beta", "http://127.0.0.1:8423": "delta",
-             "http://127.0.0.1:8429": "closed", "http://127.0.0.2:8422": "closed"}
+             "http://127.0.0.1:8429": "closed", "http://127.0.0.2:8422": "beta"}
 _LAN = {"http://192.168.77.10:8421": "alpha", "http://192.168.77.11:8421": "beta", "http://192.168.77.11:9999": "foreign"}
 _STORES = {"http://127.0.0.1:29461": "alpha", "http://127.0.0.1:29462": "beta", "http://127.0.0.1:29463": "gamma",
            "http://127.0.0.1:29465": "epsilon", "http://127.0.0.1:29472": "beta", "http://127.0.0.1:29473": "gamma"}
 _FIVE = {"alpha": plain("alpha"), "beta": plain("beta"), "gamma": plain("gamma", token="gamma-operator-token"),
          "delta": plain("delta"),
          "epsilon": plain("epsilon", caller=OUTSIDER)}
-_LAN_ALPHA = {"alpha": plain("alpha", caller=LAN_CLIENT)}
-_TOKEN_ALPHA = {"alpha": plain("alpha", token="change-me", caller=LAN_CLIENT), "beta": plain("beta")}
+_OPEN = {"host": "0.0.0.0"}
+_LAN_ALPHA = {"alpha": plain("alpha", caller=LAN_CLIENT, profile=_OPEN)}
+_TOKEN_ALPHA = {"alpha": plain("alpha", token="change-me", caller=LAN_CLIENT, profile={**_OPEN, "auto_register_worker": True}),
+                "beta": plain("beta")}
 _MISSIONS = {"alpha-node": plain("alpha"), "beta-node": plain("beta"), "delta-node": plain("delta", token="example-token"),
              "phone-node": Machine("phone-node", "Phone", profile={"device_class": "light", "form_factor": "phone"})}
 
@@ -73,9 +75,48 @@ ANSWERED_BY: Mapping[tuple[str, int], str] = {("runtime", index): "delta" for in
 # Exchanges whose caller was on the machine itself although others of the lab were not.
 ON_LOOPBACK = frozenset({("runtime", 197), ("runtime", 219)})
 
-Step = tuple[str, str, str, Any]       # machine, method, path, body
 
-STEPS: Mapping[tuple[str, int], tuple[Step, ...]] = {
+
+class Step(NamedTuple):
+    """A request that the capture made without writing it down.
+
+    One with a `sender` is signed by it; of a handshake the body is what its card has beyond the usual.  `learn` are the captured
+    names of what the answer names at these places.
+    """
+    machine: str
+    method: str
+    path: str
+    body: Any = None
+    sender: str = ""
+    request_id: str = ""
+    learn: Mapping[str, str] = {}
+
+
+def _queued(request_id: str, learn: Mapping[str, str], code: str, **metadata: Any) -> Step:
+    job = {"kind": "python.inline", "dispatch_mode": "queued", "requirements": {"capabilities": ["python"]},
+           "policy": {"classification": "trusted", "mode": "batch"}, "payload": {"code": code}, "artifact_inputs": [],
+           "metadata": metadata}
+    return Step("alpha", "POST", "/mesh/jobs/submit", {"job": job}, "gamma-node", request_id, learn)
+
+
+def _claimed(job_id: str, attempt_id: str) -> Step:
+    return Step("alpha", "POST", "/mesh/workers/w-1/claim", {"job_id": job_id}, learn={attempt_id: "attempt.id"})
+
+
+_TWICE, _KEPT = "176795a4-cdc8-4a27-ba92-e5d508576694", "0cd12d3b-0681-482d-a5fc-247395bc7a78"
+
+STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = {
+    ("ops", 113): (Step("alpha", "POST", "/mesh/approvals/3cf5aeb0-a42c-4597-a05f-e75f2503dec6/resolve",
+                        {"decision": "approved"}),),
+    ("runtime", 73): (Step("alpha", "POST", "/mesh/handshake", {"endpoint_url": "http://127.0.0.2:8422"}, "gamma-node"),
+                      Step("alpha", "POST", "/mesh/routes/probe", {"peer_id": "gamma-node", "timeout": 0.5})),
+    ("runtime", 158): (Step("alpha", "POST", "/mesh/workers/register", {"worker_id": "w-2", "agent_id": "agent-w",
+                                                                       "capabilities": ["python", "shell"]}),),
+    ("runtime", 166): (_queued("job-req-2", {_TWICE: "job.id"}, "print('two')", retry_policy={"max_attempts": 2}),),
+    ("runtime", 168): (_claimed(_TWICE, "15374844-95b1-4a6f-946a-17c212500512"),),
+    ("runtime", 170): (_queued("job-req-3", {_KEPT: "job.id"}, "print('three')", resumability={"enabled": True},
+                               checkpoint_policy={"enabled": True}),
+                       _claimed(_KEPT, "f6d079f1-a8d5-4cc3-b4d8-35335b0229f4")),
     ("runtime", 182): tuple(("alpha", "POST", "/mesh/lease/acquire", {"peer_id": "alpha-node", "resource": f"r{number}"})
                             for number in range(4)),
     ("artifacts", 72): tuple(("alpha", "POST", "/mesh/peers/connect", {"base_url": url})
@@ -84,7 +125,7 @@ STEPS: Mapping[tuple[str, int], tuple[Step, ...]] = {
 }
 
 # Seconds that pass before an exchange, where the file does not say so.
-PAUSES: Mapping[tuple[str, int], int] = {("artifacts", 64): 2}
+PAUSES: Mapping[tuple[str, int], int] = {("runtime", 42): 2, ("artifacts", 64): 2}
 
 _SENT = {"request_id": "captured", "source_peer_id": "tester-node", "provided_descriptor": {}}
 Stored = tuple[str, str, bytes, Mapping[str, Any]]     # machine, id, content, what `record` is told of it
@@ -97,6 +138,11 @@ def _text(machine: str, artifact_id: str, content: str, **metadata: Any) -> Stor
 
 # Artifacts that the capture made without writing it down; their contents are ours.
 STORED: Mapping[tuple[str, int], tuple[Stored, ...]] = {
+    ("runtime", 212): tuple(("alpha", artifact_id, b"hello", {"media_type": "text/plain", "metadata": {**_SENT},
+                                                              "policy": {"classification": word}})
+                            for artifact_id, word in (("94483ffd-92b2-4a14-b213-c90dae0aef8e", "trusted"),
+                                                      ("447899ef-165e-487b-8628-bd7a1b3e7135", "private"),
+                                                      ("3a0bdddb-94e1-4029-a1a5-10bfa3d56afd", "public"))),
     ("artifacts", 72): (("beta", "1eb02017-2b84-463b-8cf8-b881fb4cf359", b'{"layers": [], "schemaVersion": 2}', {
         "media_type": "application/json", "metadata": {**_SENT, "artifact_kind": "bundle", "job_id": "job-r"},
         "owner_peer_id": "tester-node",

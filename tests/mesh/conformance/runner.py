@@ -10,7 +10,7 @@ What is compared: the status by the protocol's table (`statuses.py`), the error'
 fields and types of the answer, and the words that say what happened (`shapes.py`).  Never ids, times, counts and long texts.
 
 What cannot be: the files leave steps out (a worker registered, a job failed, storage edited).  `labs.STEPS` adds those that
-matter.  An exchange that names a thing which no answer ever gave us is `unprepared` when it should have succeeded: it is
+matter.  An exchange that names a thing which no answer ever gave us is `unprepared` when it is answered differently: it is
 listed, not judged.
 A route that is planned answers 501: `pending`, listed as well.  A case that says itself that it shows a weakness or defect of the
 captured node may differ: `excused`.  Everything else either matches, or stands in `deviations.py` with its reason, or fails.
@@ -181,15 +181,31 @@ class Replay:
         name = self.machine_of(exchange)
         for machine, artifact_id, data, members in labs.STORED.get((exchange.file, exchange.index), ()):
             self._store(machine, artifact_id, data, members)
-        for machine, method, path, body in labs.STEPS.get((exchange.file, exchange.index), ()):
-            token = self.lab.machines[machine].token
-            self.send(machine, method, self._named(path), self._named(body), {"X-OCP-Operator-Token": token} if token else {})
+        for step in labs.STEPS.get((exchange.file, exchange.index), ()):
+            self._step(labs.Step(*step))
         path, body, unknown = self._request(exchange, name)
         status, media_type, answer = self.send(name, exchange.request["method"], path, body, self._headers(exchange, name))
         outcome = compared(exchange, status, media_type, answer, bool(unknown))
         if outcome.state != "pending":
             self.names |= shapes.pairs(plain(exchange.response["body"]), plain(answer))
         return outcome
+
+    def _step(self, step: labs.Step) -> None:
+        """What the capture did in between has happened here too; names in its answer are learnt."""
+        token, body = self.lab.machines[step.machine].token, self._named(step.body)
+        if step.sender:
+            identity = identity_of(step.sender)
+            if step.path == envelopes.HANDSHAKE_ROUTE:
+                body = {"peer_card": {**card_of(identity), **body}}
+            else:
+                self._introduce(step.machine, step.sender)
+            body = envelopes.sign_envelope(identity, step.path, body, self.clock, self.node(step.machine).core.ids,
+                                           step.request_id or None)
+        _, _, answer = self.send(step.machine, step.method, self._named(step.path), body, {"X-OCP-Operator-Token": token} if token
+                                 else {})
+        for captured, place in step.learn.items():
+            found = functools.reduce(lambda value, member: value.get(member) or {}, place.split("."), plain(answer))
+            self.names |= {captured: found} if isinstance(found, str) else {}
 
     def _store(self, machine: str, artifact_id: str, data: bytes, members: Mapping[str, Any]) -> None:
         """The machine has an artifact that the capture made without writing it down."""
@@ -214,6 +230,9 @@ class Replay:
         for before, target in self.lab.urls.items():
             if before in text:
                 text = text.replace(before, self.url(target))
+            port = f'"port": {before.rpartition(":")[2]}'
+            if re.search(port + r"\b", text):
+                text = re.sub(port + r"\b", f'"port": {self.url(target).rpartition(":")[2]}', text)
         return json.loads(text)
 
     def _request(self, exchange: Exchange, name: str) -> tuple[str, Any, set[str]]:
@@ -284,9 +303,8 @@ class Replay:
             return
         self._introduced.add((name, sender))
         node, identity = self.node(name), identity_of(sender)
-        card = {"organism_id": sender, "node_id": sender, "display_name": sender, "public_key": identity.public_key_hex,
-                "protocol_version": envelopes.PROTOCOL_VERSION, "trust_tier": labs.TIERS.get(sender, "trusted")}
-        envelope = envelopes.sign_envelope(identity, envelopes.HANDSHAKE_ROUTE, {"peer_card": card}, self.clock, node.core.ids)
+        envelope = envelopes.sign_envelope(identity, envelopes.HANDSHAKE_ROUTE, {"peer_card": card_of(identity)}, self.clock,
+                                           node.core.ids)
         assert node.post("/mesh/handshake", envelope).status == 200
 
 
@@ -298,7 +316,7 @@ def compared(exchange: Exchange, status: int, media_type: str, answer: Any, unkn
     if status == 501 and isinstance(answer, dict) and answer.get("code") == "planned":
         return Outcome("pending", status=status, body=answer)
     found = list(_found(exchange, captured, deviation, status, answer))
-    state = "match" if not found else "unprepared" if unknown and captured["status"] < 400 else "differs"
+    state = "match" if not found else "unprepared" if unknown else "differs"
     if state == "differs" and deviation is None and ON_PURPOSE.search(exchange.case) and status < 500:
         state = "excused"
     return Outcome(state, found, status, answer)
@@ -426,6 +444,13 @@ def identity_of(node_id: str) -> Identity:
     """The client or node of that name; one without a published key gets one that follows from its name."""
     import hashlib
     return Identity(node_id or "nobody", node_id, _seeds().get(node_id) or hashlib.sha256(node_id.encode()).digest())
+
+
+def card_of(identity: Identity) -> dict[str, Any]:
+    """The card of a client."""
+    name = identity.node_id
+    return {"organism_id": name, "node_id": name, "display_name": name, "public_key": identity.public_key_hex,
+            "protocol_version": envelopes.PROTOCOL_VERSION, "trust_tier": labs.TIERS.get(name, "trusted")}
 
 
 def signed_by_published_key(route: str, envelope: Mapping[str, Any]) -> bool:

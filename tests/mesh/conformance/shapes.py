@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 TRIMMED = re.compile(r"[\[<](trimmed )?(object|array)(: \d+ (keys|items))?[\]>]\Z|\[HTML page omitted")
-WORDS = frozenset({"status", "reason", "decision", "action", "mode", "recovery_state", "blocker_code", "pressure"})
+WORDS = frozenset({"status", "reason", "decision", "action", "mode", "recovery_state", "blocker_code"})
 WORD_DEPTH = 2               # words are compared this deep: at the top, and one object below
 # Objects whose member names are data.
 FREE = frozenset({"trust_tiers", "device_classes", "counts_by_status", "payload", "jobs", "card", "resources", "schemas",

@@ -28,7 +28,8 @@ TEXTS: tuple[tuple[str, int], ...] = (
      401),
     (r"request node_id does not match peer card$|peer public key changed", 401),
     (r"nonce already seen", 409),
-    (r"peer .* is blocked$|cannot enlist peer with trust_tier=|artifact policy denies access|secret scope|not allowed by treaty",
+    (r"peer .* is blocked$|cannot enlist peer with trust_tier=|"
+     r"artifact policy denies access|secret scope(?! is required)|not allowed by treaty",
      403),
     (r"treaty requirements|requires active treaties", 403),
     (r"unknown endpoint$", 404),
