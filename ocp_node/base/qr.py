@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 # Version: correction codewords of a block, then (blocks, data codewords of each).
 _BLOCKS: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {
-    1: (7, ((1, 19),)), 2: (10, ((1, 34),)), 3: (15, ((1, 55),)), 4: (20, ((1, 80),)), 5: (26, ((1, 108),)), 6: (18, ((2, 68),)), 7: (20, ((2, 78),)),
-    8: (24, ((2, 97),)), 9: (30, ((2, 116),)), 10: (18, ((2, 68), (2, 69))), 11: (20, ((4, 81),)), 12: (24, ((2, 92), (2, 93))), 13: (26, ((4, 107),)),
+    1: (7, ((1, 19),)), 2: (10, ((1, 34),)), 3: (15, ((1, 55),)), 4: (20, ((1, 80),)), 5: (26, ((1, 108),)),
+    6: (18, ((2, 68),)), 7: (20, ((2, 78),)),
+    8: (24, ((2, 97),)), 9: (30, ((2, 116),)), 10: (18, ((2, 68), (2, 69))), 11: (20, ((4, 81),)), 12: (24, ((2, 92), (2, 93))),
+    13: (26, ((4, 107),)),
     14: (30, ((3, 115), (1, 116))), 15: (22, ((5, 87), (1, 88))),
 }
-_ALIGNED = {1: (), 2: (6, 18), 3: (6, 22), 4: (6, 26), 5: (6, 30), 6: (6, 34), 7: (6, 22, 38), 8: (6, 24, 42), 9: (6, 26, 46), 10: (6, 28, 50),
+_ALIGNED = {1: (), 2: (6, 18), 3: (6, 22), 4: (6, 26), 5: (6, 30), 6: (6, 34), 7: (6, 22, 38), 8: (6, 24, 42), 9: (6, 26, 46),
+            10: (6, 28, 50),
             11: (6, 30, 54), 12: (6, 32, 58), 13: (6, 34, 62), 14: (6, 26, 46, 66), 15: (6, 26, 48, 70)}
 QUIET = 2                     # light modules around; scanners manage with less than the four of the standard
 
@@ -36,9 +39,11 @@ def terminal(data: bytes) -> str:
     """The code as lines of text, two modules in a character's height, dark on light."""
     grid = modules(data)
     size = len(grid) + 2 * QUIET
-    wide = [[False] * size for _ in range(QUIET)] + [[False] * QUIET + row + [False] * QUIET for row in grid] + [[False] * size for _ in range(QUIET + 1)]
+    wide = [[False] * size for _ in range(QUIET)] + [[False] * QUIET + row + [False] * QUIET
+                                                     for row in grid] + [[False] * size for _ in range(QUIET + 1)]
     blocks = {(False, False): "\u2588", (False, True): "\u2580", (True, False): "\u2584", (True, True): " "}
-    return "\n".join("".join(blocks[(upper, lower)] for upper, lower in zip(wide[row], wide[row + 1])) for row in range(0, size - size % 2, 2))
+    return "\n".join("".join(blocks[(upper, lower)] for upper, lower in zip(wide[row], wide[row + 1]))
+                     for row in range(0, size - size % 2, 2))
 
 
 def _room(version: int) -> int:
@@ -122,7 +127,8 @@ def _drawn(version: int, codewords: bytes, mask: int) -> Grid:
 
 
 _MASKS = (lambda i, j: (i + j) % 2 == 0, lambda i, j: i % 2 == 0, lambda i, j: j % 3 == 0, lambda i, j: (i + j) % 3 == 0,
-          lambda i, j: (i // 2 + j // 3) % 2 == 0, lambda i, j: i * j % 2 + i * j % 3 == 0, lambda i, j: (i * j % 2 + i * j % 3) % 2 == 0,
+          lambda i, j: (i // 2 + j // 3) % 2 == 0, lambda i, j: i * j % 2 + i * j % 3 == 0, lambda i,
+          j: (i * j % 2 + i * j % 3) % 2 == 0,
           lambda i, j: ((i + j) % 2 + i * j % 3) % 2 == 0)
 
 

@@ -45,7 +45,8 @@ def wire(name: str = "", *, default: object = MISSING, factory: Callable[[], obj
     `pattern` must match the whole text.  `check` gives the code of a problem, or "" when the value is right.
     """
     facts = {"name": name, "minimum": minimum, "maximum": maximum, "length_min": length_min, "length_max": length_max,
-             "pattern": pattern, "choices": choices, "items_max": items_max, "items_min": items_min, "about": about, "check": check}
+             "pattern": pattern, "choices": choices, "items_max": items_max, "items_min": items_min, "about": about,
+             "check": check}
     if factory is not MISSING:
         return dataclasses.field(default_factory=factory, metadata=facts)
     return dataclasses.field(default=default, metadata=facts)

@@ -18,15 +18,19 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     parser = arguments.Parser(
         "invite", description="Makes a code that is good once and for a short time.  On the other device: `ocp.py join CODE`.\n"
         "Both devices then show four words; they must be the same.",
-        examples=("invite", "invite --tier partner --minutes 30", "invite --no-wait --json", "invite --base-url http://192.168.1.20:8421"))
-    parser.add_argument("--tier", default="trusted", choices=("trusted", "partner", "market", "public"), help="what the other device becomes here")
+        examples=("invite", "invite --tier partner --minutes 30", "invite --no-wait --json",
+                  "invite --base-url http://192.168.1.20:8421"))
+    parser.add_argument("--tier", default="trusted", choices=("trusted", "partner", "market", "public"),
+                        help="what the other device becomes here")
     parser.add_argument("--minutes", type=float, default=10.0, metavar="N", help="for how long the code is good (default: 10)")
-    parser.add_argument("--base-url", default="", metavar="URL", help="where the other device reaches this node (default: as it is advertised)")
+    parser.add_argument("--base-url", default="", metavar="URL",
+                        help="where the other device reaches this node (default: as it is advertised)")
     parser.add_argument("--no-wait", action="store_true", help="do not wait until the code is used")
     node.add_arguments(parser)
     own, settings = arguments.parse(parser, argv, environ)
     asked = node.named(own, settings)
-    made = asked.ask("mesh.invitations.create", {"trust_tier": own.tier, "seconds": round(own.minutes * 60), "base_url": own.base_url})
+    made = asked.ask("mesh.invitations.create", {"trust_tier": own.tier, "seconds": round(own.minutes * 60),
+                                                 "base_url": own.base_url})
     if not made.ok:
         return node.show(made, own.json)
     invitation: dict[str, Any] = made.body

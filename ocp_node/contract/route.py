@@ -34,7 +34,8 @@ class Lane(enum.Enum):
     INLINE = "inline"      # on the loop: bounded, never waits -> Reply
     WRITE = "write"        # on the loop: describes one durable change -> Write
     WORKER = "worker"      # a small pool: waits or burns -> Reply or Write
-    LONG = "long"          # a thread of its own budget: run-and-wait, upload, download -> Reply (body may be a File or an iterator)
+    # a thread of its own budget: run-and-wait, upload, download -> Reply (body may be a File or an iterator)
+    LONG = "long"
     STREAM = "stream"      # on the loop: what the caller wants to hear -> Reply, Wait, Events or WebSocket
 
 
@@ -95,7 +96,8 @@ class Route:
         if name == "Anything":
             return records.Anything
         module, _, member = name.rpartition(":")
-        found: type = getattr(importlib.import_module(f"ocp_node.{module}" if module else f"ocp_node.{self.room}.records"), member)
+        found: type = getattr(importlib.import_module(f"ocp_node.{module}" if module else f"ocp_node.{self.room}.records"),
+                              member)
         return found
 
 
@@ -195,4 +197,5 @@ Answer = Reply | Write | Wait | Events | WebSocket
 def planned(routes: Iterable[Route]) -> tuple[Route, ...]:
     """The same routes, each marked as not built yet."""
     import dataclasses
-    return tuple(dataclasses.replace(route, handler="", stability=Stability.PLANNED, cached=False, lane=Lane.INLINE) for route in routes)
+    return tuple(dataclasses.replace(route, handler="", stability=Stability.PLANNED, cached=False, lane=Lane.INLINE)
+                 for route in routes)

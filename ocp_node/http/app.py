@@ -38,7 +38,8 @@ Deliver = Callable[[Any], None]       # gets bytes to send, or a Wait, Events or
 class Exchange:
     """One request being answered."""
 
-    __slots__ = ("head", "raw_head", "route", "values", "caller", "dialect", "reply", "deliver", "connection", "reader", "bytes_max")
+    __slots__ = ("head", "raw_head", "route", "values", "caller", "dialect", "reply", "deliver", "connection", "reader",
+                 "bytes_max")
 
     def __init__(self, head: Head | None, raw_head: bytes, dialect: Dialect) -> None:
         self.head = head
@@ -105,7 +106,8 @@ class App:
             exchange = Exchange(None, raw_head, self._dialect(_target(raw_head)))
             exchange.reply = exchange.dialect.wire(refused.status, refused.reason)
             return exchange
-        exchange = Exchange(head, raw_head, self._by_surface[match.route.surface] if isinstance(match, Match) else self._dialect(head.path))
+        exchange = Exchange(head, raw_head, self._by_surface[match.route.surface]
+                            if isinstance(match, Match) else self._dialect(head.path))
         try:
             self._admit(exchange, match, address, secure)
         except Exception as fault:                        # the last line of defence of what the head alone settles
@@ -220,7 +222,8 @@ class App:
     def _binding(self, route: Route) -> tuple[Callable[..., Any], Any, type, type]:
         bound = self._bound.get(route.id)
         if bound is None:
-            bound = self._bound[route.id] = (route.function(), self._rooms[route.room], route.record(route.query), route.record(route.body))
+            bound = self._bound[route.id] = (route.function(), self._rooms[route.room], route.record(route.query),
+                                             route.record(route.body))
         return bound
 
     def _call(self, exchange: Exchange, raw: bytes) -> Call:
@@ -251,7 +254,9 @@ class App:
         elif isinstance(answer, (Wait, Events, WebSocket)):
             exchange.deliver(answer)
         else:
-            self._reply(exchange, self._answer_fault(exchange, TypeError(f"{exchange.route and exchange.route.id} returned {type(answer)}")))
+            self._reply(exchange,
+                        self._answer_fault(exchange,
+                                           TypeError(f"{exchange.route and exchange.route.id} returned {type(answer)}")))
 
     def _committed(self, exchange: Exchange, write: Write, result: Any, fault: BaseException | None) -> None:
         try:
@@ -281,7 +286,8 @@ class App:
         route = exchange.route
         if route is not None and route.cached and reply.status == 200 and exchange.reply is None and self._cacheable(route):
             assert exchange.head is not None
-            stored = self.documents.keep(route, exchange.head, self._version(route), self._body(exchange, reply), reply.media_type or exchange.dialect.media_type,
+            stored = self.documents.keep(route, exchange.head, self._version(route), self._body(exchange, reply),
+                                         reply.media_type or exchange.dialect.media_type,
                                          reply.headers)
             self._stored(exchange, stored)
             return
@@ -349,7 +355,8 @@ def body_bytes(dialect: Dialect, reply: Reply) -> bytes:
 def _holds_records(body: Any) -> bool:
     """Does the top level hold records?  Rooms answer with plain values inside plain values, or a record at the top."""
     members = body.values() if isinstance(body, dict) else body[:1]
-    return any(hasattr(member, "__dataclass_fields__") or (isinstance(member, list) and member and hasattr(member[0], "__dataclass_fields__"))
+    return any(hasattr(member, "__dataclass_fields__") or (isinstance(member, list) and member
+                                                           and hasattr(member[0], "__dataclass_fields__"))
                for member in members)
 
 

@@ -34,7 +34,8 @@ class Connection:
     """A caller's socket.  `buffer` holds what was read and not yet used, `out` what the caller has not taken yet."""
 
     __slots__ = ("server", "sock", "address", "state", "buffer", "out", "exchange", "deadline", "timer", "mask", "chunks", "body",
-                 "closing", "ended", "advancing", "plain", "stopping", "lingered", "handshaking", "listener", "waiting_for", "__weakref__")
+                 "closing", "ended", "advancing", "plain", "stopping", "lingered", "handshaking", "listener", "waiting_for",
+                 "__weakref__")
 
     def __init__(self, server: NodeServer, sock: Any, address: str) -> None:
         self.server = server
@@ -170,7 +171,8 @@ class Connection:
 
     def _next_request(self) -> bool:
         buffer = self.buffer
-        while buffer[:2] == b"\r\n":                              # blank lines between requests are read past (RFC 9112 section 2.2)
+        # blank lines between requests are read past (RFC 9112 section 2.2)
+        while buffer[:2] == b"\r\n":
             buffer = self.buffer = buffer[2:]
         end = buffer.find(b"\r\n\r\n")
         if end < 0 or end > limits.HEAD_BYTES_MAX:
@@ -338,7 +340,8 @@ class Connection:
             return
         reply = Reply(None, 200, events.headers)
         cache = b"" if any(name.lower() == "cache-control" for name, _ in events.headers) else b"Cache-Control: no-cache\r\n"
-        self._send(server.app.responses.head_only(reply, events.media_type, cache + b"X-Accel-Buffering: no\r\nConnection: close\r\n"))
+        self._send(server.app.responses.head_only(reply, events.media_type,
+                                                  cache + b"X-Accel-Buffering: no\r\nConnection: close\r\n"))
         server.app.count(exchange, 200)
         if exchange.head.method == "HEAD":
             self._finish()
@@ -372,7 +375,8 @@ class Connection:
         assert exchange is not None and exchange.head is not None
         answer, refusal = handshake(exchange.head, wanted)
         if refusal is not None or server.streams >= server.streams_max:
-            reply = exchange.dialect.refusal(refusal, exchange.route, exchange.head) if refusal else exchange.dialect.busy("the stream budget")
+            reply = exchange.dialect.refusal(refusal, exchange.route,
+                                             exchange.head) if refusal else exchange.dialect.busy("the stream budget")
             self._deliver(server.app.render(exchange, reply))
             return
         self._send(answer)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 # The status of every refusal code of the node and the mesh; a route may differ in its `refusals`.
 STATUSES: Mapping[str, int] = {
-    "invalid_json": 400, "invalid_request": 400, "protocol_validation": 400, "job_failed": 400, "no_target": 400, "unsupported": 400,
+    "invalid_json": 400, "invalid_request": 400, "protocol_validation": 400, "job_failed": 400, "no_target": 400,
+    "unsupported": 400,
     "unauthorized": 401, "signature_required": 401, "bad_signature": 401, "stale_timestamp": 401, "unknown_peer": 401,
     "identity_mismatch": 401, "key_changed": 401,
     "host_not_allowed": 403, "origin_not_allowed": 403, "policy_denied": 403,
@@ -26,8 +27,10 @@ STATUSES: Mapping[str, int] = {
     "upgrade_required": 426, "rate_limited": 429, "internal": 500, "corrupted": 500, "planned": 501,
     "peer_unreachable": 502, "peer_refused": 502, "busy": 503, "peer_timeout": 504, "cannot_start": 400,
 }
-WIRE_CODES: Mapping[int, str] = {400: "invalid_request", 408: "request_timeout", 411: "length_required", 413: "too_large", 414: "uri_too_long",
-                                 415: "unsupported_media_type", 417: "expectation_failed", 431: "header_too_large", 501: "unsupported_coding",
+WIRE_CODES: Mapping[int, str] = {400: "invalid_request", 408: "request_timeout", 411: "length_required", 413: "too_large",
+                                 414: "uri_too_long",
+                                 415: "unsupported_media_type", 417: "expectation_failed", 431: "header_too_large",
+                                 501: "unsupported_coding",
                                  503: "busy", 505: "unsupported_version"}
 
 
@@ -126,7 +129,8 @@ def _first(malformed: Malformed) -> str:
     if not malformed.problems:
         return "request is not valid"
     problem = malformed.problems[0]
-    words = {"required": "is required", "type": f"must be of type {problem.expected}", "enum": f"must be one of: {problem.expected}"}
+    words = {"required": "is required", "type": f"must be of type {problem.expected}",
+             "enum": f"must be one of: {problem.expected}"}
     return f"{problem.dotted()} {words.get(problem.code, f'breaks {problem.code} {problem.expected}'.strip())}"
 
 

@@ -114,7 +114,8 @@ def _impersonal(head: Head) -> bool:
     """A head without credentials, whose answer may be found again by its bytes; GET alone, with no body behind it."""
     headers = head.headers
     return (head.method == "GET" and not head.has_body
-            and not any(name in headers for name in ("authorization", "cookie", "x-ocp-operator-token", "x-ocp-control-token", "expect", "upgrade")))
+            and not any(name in headers for name in ("authorization", "cookie", "x-ocp-operator-token", "x-ocp-control-token",
+                                                     "expect", "upgrade")))
 
 
 def _gzipped(document: Document) -> bytes:

@@ -63,7 +63,8 @@ class Router:
             return Match(exact[wanted], {})
         allowed = set(exact or ())
         parts = path.split("/")
-        for shape, methods in (*self._open.get(_group(parts), ()), *self._open.get(parts[1] + _ANY if len(parts) > 3 else _ANY, ())):
+        for shape, methods in (*self._open.get(_group(parts), ()), *self._open.get(parts[1] + _ANY if len(parts) > 3 else _ANY,
+                                                                                   ())):
             values = _values(shape, parts)
             if values is None:
                 continue

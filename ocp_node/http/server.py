@@ -41,7 +41,8 @@ class NodeServer(ThreadingHTTPServer):
     block_on_close = False
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], app: App, loop: EdgeLoop, signals: Signals, clock: Clock, log: Log, *, tls: TlsWrap | None = None,
+    def __init__(self, address: tuple[str, int], app: App, loop: EdgeLoop, signals: Signals, clock: Clock, log: Log, *,
+                 tls: TlsWrap | None = None,
                  streams_max: int = 10_000) -> None:
         self.app = app
         self.answers = app.documents.answers      # beside what else every request looks at

@@ -12,7 +12,8 @@ _TARGET = re.compile(r"[!-~]+\Z")                              # visible ASCII; 
 _VALUE_REFUSED = re.compile("[\x00-\x08\x0a-\x1f\x7f]")        # bare CR, LF, NUL and other controls (RFC 9110 section 5.5)
 _DIGITS = re.compile(r"[0-9]{1,18}\Z")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}\Z")
-_REPEATABLE_NEVER = frozenset({"content-length", "transfer-encoding", "host", "content-type", "authorization", "origin", "expect"})
+_REPEATABLE_NEVER = frozenset({"content-length", "transfer-encoding", "host", "content-type", "authorization", "origin",
+                               "expect"})
 
 FORWARDING = frozenset({"x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host", "via"})
 
@@ -29,7 +30,8 @@ class BadRequest(Exception):
 class Head:
     """One request head.  `headers` has lower-case names; `length` is None when none was given."""
 
-    __slots__ = ("method", "target", "path", "query", "headers", "length", "chunked", "keep", "version_minor", "host", "forwarded")
+    __slots__ = ("method", "target", "path", "query", "headers", "length", "chunked", "keep", "version_minor", "host",
+                 "forwarded")
 
     method: str
     target: str                     # as sent

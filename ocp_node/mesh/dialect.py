@@ -66,7 +66,8 @@ class MeshDialect(Dialect):
 
 
 # What stands under a path, by its first word.
-THINGS = {"jobs": "job", "missions": "mission", "treaties": "treaty", "artifacts": "artifact", "cooperative-tasks": "cooperative task",
+THINGS = {"jobs": "job", "missions": "mission", "treaties": "treaty", "artifacts": "artifact",
+          "cooperative-tasks": "cooperative task",
           "workers": "worker", "notifications": "notification", "approvals": "approval", "peers": "peer", "grants": "grant"}
 _KINDS = {"integer": "an integer", "array": "an array", "object": "an object"}
 

@@ -58,7 +58,8 @@ class Node:
         self.store = open_store(Path(settings.data_dir), self.clock, self.ids, self.log, self.loop.call_soon,
                                 database=Path(settings.db_path), stir=signals.stir)
         try:
-            identity = identities.load_or_create(Path(settings.identity_dir), self.ids, self.clock, settings.node_id, settings.display_name,
+            identity = identities.load_or_create(Path(settings.identity_dir), self.ids, self.clock, settings.node_id,
+                                                 settings.display_name,
                                                  local.host_name())
             self._assemble(identity, signals)
         except BaseException:
@@ -72,7 +73,8 @@ class Node:
         self.tickers = Tickers(self.log)
         self.workers = Workers(self.log)
         outbox = Outbox(writer, store.reader, self.clock, self.log, self._chance, spread=self.workers.submit)
-        self.core = Core(self.settings, store.data, self.clock, self.ids, self.log, identity, writer, store.reader, writer.feed, signals,
+        self.core = Core(self.settings, store.data, self.clock, self.ids, self.log, identity, writer, store.reader, writer.feed,
+                         signals,
                          self.loop, self.tickers, self._make_processes, self._make_outbound, self._environment, outbox)
         self.rooms = Rooms(self.core)
         self._listen()
@@ -87,14 +89,18 @@ class Node:
         settings = self.settings
         token = operator_token(settings)
         tls = self._tls(settings)
-        hosts = (*settings.allowed_hosts, settings.base_url.partition("://")[2].partition("/")[0], settings.host, local.host_name(),
+        hosts = (*settings.allowed_hosts, settings.base_url.partition("://")[2].partition("/")[0], settings.host,
+                 local.host_name(),
                  f"{local.host_name()}.local", *local.local_addresses())
-        self.gates = Gates(self.clock, operator_token=token, hosts=hosts, trusted_proxies=settings.trusted_proxies, read_auth=settings.read_auth)
+        self.gates = Gates(self.clock, operator_token=token, hosts=hosts, trusted_proxies=settings.trusted_proxies,
+                           read_auth=settings.read_auth)
         responses = Responses(lambda: self.loop.second, secure=tls is not None)
-        self.app = App(Router(self.routes), self.gates, self._dialects(), self.rooms, responses, self.log, self.ids, self.store.writer,
+        self.app = App(Router(self.routes), self.gates, self._dialects(), self.rooms, responses, self.log, self.ids,
+                       self.store.writer,
                        self.loop.call_soon, self.workers)
         try:
-            self.server = NodeServer((settings.host, settings.port), self.app, self.loop, self.core.signals, self.clock, self.log, tls=tls,
+            self.server = NodeServer((settings.host, settings.port), self.app, self.loop, self.core.signals, self.clock,
+                                     self.log, tls=tls,
                                      streams_max=settings.max_streams)
         except OSError as fault:
             raise Unusable(f"cannot listen on {settings.host} port {settings.port}: {fault.strerror or fault}; "
@@ -111,7 +117,8 @@ class Node:
             pair = Path(settings.tls_cert), Path(settings.tls_key)
         else:
             from ..processes.program import run
-            pair = tls.self_signed(Path(settings.data_dir) / "tls", [local.host_name()], local.local_addresses(), run=run, clock=self.clock,
+            pair = tls.self_signed(Path(settings.data_dir) / "tls", [local.host_name()], local.local_addresses(), run=run,
+                                   clock=self.clock,
                                    ids=self.ids)
         return tls.server_wrap(tls.server_context(*pair))
 
@@ -140,7 +147,8 @@ class Node:
 
     def _make_processes(self) -> Any:
         from ..processes.engine import Engine
-        return Engine(self.loop, self.clock, self.log, stop_grace_seconds=self.settings.stop_grace_seconds, environment=self._environment)
+        return Engine(self.loop, self.clock, self.log, stop_grace_seconds=self.settings.stop_grace_seconds,
+                      environment=self._environment)
 
     def _make_outbound(self) -> Any:
         from ..http.outbound import Outbound

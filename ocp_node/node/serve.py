@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ..base.errors import Unusable
 from ..base.settings import Settings, operator_token
 from ..http.gates import is_loopback
 from .node import Node
@@ -16,21 +15,18 @@ TOKEN_LENGTH_SAFE = 16
 
 
 def serve(settings: Settings, environ: Mapping[str, str]) -> int:
-    """The exit code: 0 after an orderly end, 1 when the node cannot start (one line says why)."""
+    """The exit code after an orderly end; `Unusable` when the node cannot start."""
     import server_contract
+    advice = warnings(settings)                  # reads the token's file: before anything is made
     node = Node(settings, server_contract.ROUTES, environment=environ)
-    try:
-        node.open()
-    except Unusable as fault:
-        print(f"ocp: {fault}", file=sys.stderr)
-        return 1
+    node.open()
 
     def end(number: int, frame: Any) -> None:
         node.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    for line in warnings(settings):
+    for line in advice:
         print(f"ocp: {line}", file=sys.stderr)
     print(f"ocp: {node.url} node {node.core.identity.node_id} state {node.core.data}", flush=True)
     try:
@@ -42,12 +38,13 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
 
 def warnings(settings: Settings) -> list[str]:
     """What an operator should know about who may do what."""
+    token = operator_token(settings)
     if is_loopback(settings.host):
         return []
-    token = operator_token(settings)
     if not token and not settings.insecure_lan:
-        return ["readable from the network; operator actions answer only on this machine (set OCP_OPERATOR_TOKEN to allow them from elsewhere)"]
+        return ["readable from the network; operator actions answer only on this machine "
+                "(set OCP_OPERATOR_TOKEN to allow them from elsewhere)"]
     if token and len(token) < TOKEN_LENGTH_SAFE:
-        return [f"WARNING: the operator token has fewer than {TOKEN_LENGTH_SAFE} characters and this node listens on the network: "
-                "anyone who guesses it controls this node"]
+        return [f"WARNING: the operator token has fewer than {TOKEN_LENGTH_SAFE} characters and this node listens on the "
+                "network: anyone who guesses it controls this node"]
     return []

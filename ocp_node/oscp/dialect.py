@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 MESSAGE_LENGTH_MAX = 500
 ERRORS_MAX = 20
 WORDS: Mapping[str, str] = {
-    "required": "is missing", "type": "has the wrong type", "enum": "is not an accepted value", "minimum": "is too small", "maximum": "is too large",
-    "min-length": "is empty", "max-length": "is too long", "min-items": "is empty", "max-items": "has too many entries", "pattern": "has the wrong form",
-    "unique-items": "repeats an entry", "date-time": "is not a time with a zone", "too-deep": "is nested too deeply", "invalid-unicode": "is not valid text",
+    "required": "is missing", "type": "has the wrong type", "enum": "is not an accepted value", "minimum": "is too small",
+    "maximum": "is too large",
+    "min-length": "is empty", "max-length": "is too long", "min-items": "is empty", "max-items": "has too many entries",
+    "pattern": "has the wrong form",
+    "unique-items": "repeats an entry", "date-time": "is not a time with a zone", "too-deep": "is nested too deeply",
+    "invalid-unicode": "is not valid text",
 }
 
 
@@ -47,7 +50,8 @@ class OscpDialect(Dialect):
             gates.check_origin(head)
 
     def refusal(self, refusal: Refusal, route: Route | None, head: Head | None) -> Reply:
-        body = {"message": (refusal.message or refusal.code.replace("_", " "))[:MESSAGE_LENGTH_MAX], "code": refusal.code, **refusal.detail}
+        body = {"message": (refusal.message or refusal.code.replace("_", " "))[:MESSAGE_LENGTH_MAX], "code": refusal.code,
+                **refusal.detail}
         return Reply(body, self.status(route, refusal.code), (*refusal.headers, *echoes(head)))
 
     def malformed(self, malformed: Malformed, route: Route | None, head: Head | None) -> Reply:
@@ -86,7 +90,8 @@ def malformed_body(malformed: Malformed) -> dict[str, object]:
     if any(problem.path[-1:] == ("heartbeat_interval",) and problem.code in ("minimum", "maximum") for problem in problems):
         return {"message": "Unsupported heartbeat interval", "code": "invalid_request"}
     first = problems[0]
-    body: dict[str, object] = {"message": f"{first.dotted()[2:] or 'body'} {WORDS.get(first.code, first.code)}"[:MESSAGE_LENGTH_MAX],
+    body: dict[str,
+               object] = {"message": f"{first.dotted()[2:] or 'body'} {WORDS.get(first.code, first.code)}"[:MESSAGE_LENGTH_MAX],
                                "code": malformed.code}
     if len(problems) > 1 or any(isinstance(step, int) for step in first.path):
         body["errors"] = [{"path": problem.pointer(), "message": WORDS.get(problem.code, problem.code)} for problem in problems]

@@ -40,7 +40,8 @@ def read(raw: bytes) -> Json:
     return value
 
 
-def take(parties: Parties, call: Call, kind: type | None, effect: Effect, *, prepare: Callable[[Json, Sender], Json] | None = None) -> Write:
+def take(parties: Parties, call: Call, kind: type | None, effect: Effect, *, prepare: Callable[[Json, Sender],
+                                                                                               Json] | None = None) -> Write:
     """Decode the message as `kind`, carry out `effect` once, answer 204; or what was answered to the same message before."""
     sender = sender_of(call)
     endpoint, request_id = call.route.path.rsplit("/", 1)[1], call.headers["x-request-id"]
@@ -57,10 +58,13 @@ def take(parties: Parties, call: Call, kind: type | None, effect: Effect, *, pre
         token = table.token(connection, sender.token.hash)
         if token is None or token.void_at:
             raise Refusal("unauthorized", "Unauthorized", headers=(("WWW-Authenticate", 'Token realm="oscp"'),))
-        status, body = refused if refused is not None else _carried_out(connection, parties, call, effect, sender._replace(token=token), message)
+        status, body = refused if refused is not None else _carried_out(connection, parties, call, effect,
+                                                                        sender._replace(token=token), message)
         if status in STORED:
-            table.put_seen(connection, sender.party.id, call.route.method, path, request_id, digest, status, body, parties.core.clock.time())
-        table.put_message(connection, sender.party.id, "in", endpoint, request_id, call.headers.get("x-correlation-id", ""), status,
+            table.put_seen(connection, sender.party.id, call.route.method, path, request_id, digest, status, body,
+                           parties.core.clock.time())
+        table.put_message(connection, sender.party.id, "in", endpoint, request_id, call.headers.get("x-correlation-id", ""),
+                          status,
                           _shown(call.raw, endpoint), parties.core.clock.text())
         return status, body
 

@@ -34,8 +34,10 @@ class Invitations:
         if table.count_open(connection, now) >= OPEN_MAX:
             raise Refusal("busy", "too many invitations wait to be used", headers=(("Retry-After", "60"),))
         secret, name = self.core.ids.bytes(rules.SECRET_BYTES), self.core.ids.hex(16)
-        table.add(connection, rules.Invitation(name, tier, now + seconds), boxes.seal_text(self._key, secret.hex(), self.core.ids), self.core.clock.text())
-        return rules.Ticket(base_url, rules.fingerprint(self.core.identity.public_key_hex), name, secret, tier, int(now + seconds))
+        table.add(connection, rules.Invitation(name, tier, now + seconds), boxes.seal_text(self._key, secret.hex(),
+                                                                                           self.core.ids), self.core.clock.text())
+        return rules.Ticket(base_url, rules.fingerprint(self.core.identity.public_key_hex), name, secret, tier,
+                            int(now + seconds))
 
     def redeem(self, connection: Any, offered: object, card: Card) -> str:
         """The tier that the invitation in a handshake gives, "" without one; inside the handshake's change.
@@ -53,8 +55,10 @@ class Invitations:
         if not same(digest, rules.proof(secret, card.public_key_hex, own)):
             raise Refusal("policy_denied", "this invitation is not from this node")
         words = " ".join(rules.words(secret, card.public_key_hex, own))
-        table.use(connection, invitation._replace(used_at=self.core.clock.text(), used_by=card.peer_id, used_key=card.public_key_hex, words=words))
-        connection.event("mesh.invitation.used", peer_id=card.peer_id, payload={"invitation_id": name, "trust_tier": invitation.trust_tier})
+        table.use(connection, invitation._replace(used_at=self.core.clock.text(), used_by=card.peer_id,
+                                                  used_key=card.public_key_hex, words=words))
+        connection.event("mesh.invitation.used", peer_id=card.peer_id, payload={"invitation_id": name,
+                                                                                "trust_tier": invitation.trust_tier})
         return invitation.trust_tier
 
 
@@ -71,7 +75,8 @@ def create(room: Invitations, call: Call) -> Write:
 
     def then(ticket: rules.Ticket) -> Reply:
         return Reply(Invitation(status="ok", id=ticket.id, code=rules.code(ticket), base_url=ticket.base_url, trust_tier=tier,
-                                fingerprint=ticket.fingerprint, expires_at=instant_text(ticket.expires_at)), headers=(("Cache-Control", "no-store"),))
+                                fingerprint=ticket.fingerprint, expires_at=instant_text(ticket.expires_at)),
+                     headers=(("Cache-Control", "no-store"),))
 
     return Write(lambda connection: room.create(connection, tier, call.body.seconds, base_url), then)
 
@@ -83,8 +88,10 @@ def show(room: Invitations, call: Call) -> Reply:
     if found is None:
         raise Refusal("not_found", "invitation not found")
     invitation = found[0]
-    return Reply(InvitationState(status="ok", id=invitation.id, state=rules.state(invitation, room.core.clock.time()), trust_tier=invitation.trust_tier,
-                                 expires_at=instant_text(invitation.expires_at), peer_id=invitation.used_by, words=invitation.words.split()))
+    return Reply(InvitationState(status="ok", id=invitation.id, state=rules.state(invitation, room.core.clock.time()),
+                                 trust_tier=invitation.trust_tier,
+                                 expires_at=instant_text(invitation.expires_at), peer_id=invitation.used_by,
+                                 words=invitation.words.split()))
 
 
 def join(room: Invitations, call: Call) -> Reply:
@@ -99,8 +106,10 @@ def join(room: Invitations, call: Call) -> Reply:
             raise Refusal("identity_mismatch", "another node answers at the address of this invitation")
         return {"id": ticket.id, "proof": rules.proof(ticket.secret, own, public_key_hex)}
 
-    done = room.rooms["mesh.peers"].connect(Wanted(base_url=ticket.base_url, trust_tier=ticket.trust_tier, timeout=call.body.timeout,
+    done = room.rooms["mesh.peers"].connect(Wanted(base_url=ticket.base_url, trust_tier=ticket.trust_tier,
+                                                   timeout=call.body.timeout,
                                      loopback=True if call.caller.loopback else None, invited=invited))
     peer = room.rooms["mesh.peers"].find(done["peer_id"])
-    return Reply(Joined(status="ok", peer_id=peer.peer_id, display_name=peer.display_name, base_url=done["base_url"], trust_tier=peer.trust_tier,
+    return Reply(Joined(status="ok", peer_id=peer.peer_id, display_name=peer.display_name, base_url=done["base_url"],
+                        trust_tier=peer.trust_tier,
                         words=rules.words(ticket.secret, own, peer.public_key)))

@@ -6,7 +6,8 @@ from ...contract.route import Auth, Lane, Route
 ROUTES = (
     Route("mesh.invitations.create", "POST", "/mesh/invitations",
           "Make an invitation for another device.",
-          Auth.OPERATOR, Lane.WRITE, "create", reply="Invitation", body="NewInvitation", body_bytes_max=OPS_BODY_BYTES_MAX, extra=True),
+          Auth.OPERATOR, Lane.WRITE, "create", reply="Invitation", body="NewInvitation", body_bytes_max=OPS_BODY_BYTES_MAX,
+          extra=True),
     Route("mesh.invitations.show", "GET", "/mesh/invitations/{invitation_id}",
           "Show whether an invitation was used, and the words to compare.",
           Auth.OPERATOR, Lane.INLINE, "show", reply="InvitationState", extra=True),

@@ -53,7 +53,8 @@ def fingerprint(public_key_hex: str) -> str:
 
 def code(ticket: Ticket) -> str:
     """The ticket as text without blanks, for a QR code or a line to paste."""
-    facts = [ticket.base_url, ticket.fingerprint, ticket.id, base64url.encode(ticket.secret), ticket.trust_tier, ticket.expires_at]
+    facts = [ticket.base_url, ticket.fingerprint, ticket.id, base64url.encode(ticket.secret), ticket.trust_tier,
+             ticket.expires_at]
     return PREFIX + base64url.encode(jsontext.compact(facts))
 
 
@@ -66,7 +67,8 @@ def ticket(text: str) -> Ticket:
     except (ValueError, TypeError, RecursionError, Malformed):
         raise Refusal("invalid_request", "this is no invitation code") from None
     texts = (made.base_url, made.fingerprint, made.id, made.trust_tier)
-    if not all(isinstance(part, str) and len(part) <= 2048 for part in texts) or type(made.expires_at) is not int or len(made.secret) != SECRET_BYTES \
+    if not all(isinstance(part,
+                          str) and len(part) <= 2048 for part in texts) or type(made.expires_at) is not int or len(made.secret) != SECRET_BYTES \
             or made.trust_tier not in TIERS:
         raise Refusal("invalid_request", "this is no invitation code")
     return made

@@ -31,4 +31,5 @@ def sweep(connection: sqlite3.Connection, before: float) -> None:
 
 
 def count_open(connection: sqlite3.Connection, now: float) -> int:
-    return int(connection.execute("SELECT count(*) FROM mesh_invitation WHERE expires_at > ? AND used_by = ''", (now,)).fetchone()[0])
+    return int(connection.execute("SELECT count(*) FROM mesh_invitation WHERE expires_at > ? AND used_by = ''",
+                                  (now,)).fetchone()[0])

@@ -29,7 +29,8 @@ class Documents:
         """The routes of this program under its own URL: as generated, or made now."""
         if not self._openapi:
             document = stored.openapi(ROUTES) or _made()
-            self._openapi = jsontext.compact({**document, "servers": [{"url": url} for url in self._servers]} if self._servers else document)
+            self._openapi = jsontext.compact({**document, "servers": [{"url": url} for url in self._servers]}
+                                             if self._servers else document)
         return self._openapi
 
 

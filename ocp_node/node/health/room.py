@@ -38,7 +38,8 @@ def ready(room: Health, call: Call) -> Reply:
     """Every check with what it saw; 503 as long as one fails."""
     core = room.core
     edge = core.edge
-    checks = {"database": rules.database(core.writer.trouble, core.writer.waiting), "disk": rules.disk(folder.free_bytes(core.data)),
+    checks = {"database": rules.database(core.writer.trouble, core.writer.waiting),
+              "disk": rules.disk(folder.free_bytes(core.data)),
               "clock": rules.clock(core.clock.time()),
               "workers": rules.workers(edge.app.workers.waiting if edge else 0, limits.WORKER_QUEUE_MAX)}
     status, code = rules.verdict(checks)
@@ -47,13 +48,15 @@ def ready(room: Health, call: Call) -> Reply:
 
 def metrics(room: Health, call: Call) -> Reply:
     """Every measure of the node, as Prometheus reads it."""
-    return Reply(room.core.measures.text(), media_type="text/plain; version=0.0.4; charset=utf-8", headers=(("Cache-Control", "no-store"),))
+    return Reply(room.core.measures.text(), media_type="text/plain; version=0.0.4; charset=utf-8",
+                 headers=(("Cache-Control", "no-store"),))
 
 
 def _measure(core: Core, room: Health) -> None:
     measures, edge = core.measures, core.edge
     measures.gauge("ocp_node_info", "What runs here.", lambda: {(("version", VERSION), ("python", sys.version.split()[0])): 1.0})
-    measures.gauge("ocp_uptime_seconds", "Seconds since the node was put together.", lambda: core.clock.monotonic() - room.started)
+    measures.gauge("ocp_uptime_seconds", "Seconds since the node was put together.",
+                   lambda: core.clock.monotonic() - room.started)
     measures.gauge("ocp_threads", "Threads of the process.", lambda: float(threading.active_count()))
     measures.gauge("ocp_resident_memory_bytes", "Resident memory of the process.", resident_bytes)
     measures.counter("ocp_commits_total", "Groups of changes that were stored.", lambda: float(core.writer.commits))
@@ -69,7 +72,8 @@ def _measure(core: Core, room: Health) -> None:
 
 def requests(edge: Any) -> dict[tuple[tuple[str, str], ...], float]:
     """Requests by route id and status; the empty route is what matched none."""
-    return {(("route", route), ("status", str(status))): float(count) for (route, status), count in sorted(edge.app.totals().items())}
+    return {(("route", route), ("status", str(status))): float(count) for (route, status),
+            count in sorted(edge.app.totals().items())}
 
 
 def resident_bytes() -> float | None:

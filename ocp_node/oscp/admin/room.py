@@ -40,7 +40,8 @@ def build(core: Core, rooms: Rooms) -> Admin:
 def status(room: Admin, call: Call) -> Reply:
     """Roles, and how many parties are in which state."""
     parties = room.parties.all()
-    return Reply(Status(roles=list(room.parties.settings.oscp_roles), peers=len(parties), states=dict(Counter(party.state for party in parties)),
+    return Reply(Status(roles=list(room.parties.settings.oscp_roles), peers=len(parties),
+                        states=dict(Counter(party.state for party in parties)),
                         liveness=dict(Counter(party.liveness for party in parties))))
 
 
@@ -62,14 +63,16 @@ def create_peer(room: Admin, call: Call) -> Write:
         room.parties.put(connection, party)
         return party, room.parties.issue(connection, party, "A", room.core.clock.time() + rules.TOKEN_A_SECONDS)
 
-    return Write(change, lambda made: Reply(Invitation(id=made[0].id, base_url=room.parties.our_base(made[0].local_role), token_a=made[1]), 201,
+    return Write(change, lambda made: Reply(Invitation(id=made[0].id, base_url=room.parties.our_base(made[0].local_role),
+                                                       token_a=made[1]), 201,
                                             (("Cache-Control", "no-store"),)))
 
 
 def change_peer(room: Admin, call: Call) -> Write:
     """What is named is changed; the party sees it with our next message."""
     def act(connection: Any, party: Party) -> Party:
-        named = {name: value for name in ("dialect", "naive_utc_offset_minutes", "node") if (value := getattr(call.body, name)) is not None}
+        named = {name: value for name in ("dialect", "naive_utc_offset_minutes", "node")
+                 if (value := getattr(call.body, name)) is not None}
         return room.parties.put(connection, party._replace(**named))
     return Write(_on_party(room, call, act), lambda party: Reply(shown(party)))
 
@@ -84,7 +87,8 @@ def delete_peer(room: Admin, call: Call) -> Write:
 
 def connect(room: Admin, call: Call) -> Write:
     """We register with the party; 202, and the party's state shows how it ends."""
-    return _accepted(room, call, lambda connection, party: room.registration.connect(connection, party, call.body.base_url, call.body.token_a))
+    return _accepted(room, call, lambda connection, party: room.registration.connect(connection, party, call.body.base_url,
+                                                                                     call.body.token_a))
 
 
 def handshake(room: Admin, call: Call) -> Write:
@@ -117,7 +121,8 @@ def _tell(room: Admin, base_url: str, token: str, request_id: str) -> None:
     """One DELETE; an error or a refusal changes nothing, the registration is over on our side."""
     from ...http.calls import OutboundError
     try:
-        room.core.outbound.request("DELETE", f"{base_url}/register", headers=[("Authorization", f"Token {token}"), ("X-Request-ID", request_id)],
+        room.core.outbound.request("DELETE", f"{base_url}/register", headers=[("Authorization", f"Token {token}"),
+                                                                              ("X-Request-ID", request_id)],
                                    timeout=10.0, bytes_max=65_536, allow_loopback=True)
     except OutboundError as fault:
         room.core.log.info("oscp.unregister_unheard", why=fault.kind)
@@ -125,7 +130,9 @@ def _tell(room: Admin, base_url: str, token: str, request_id: str) -> None:
 
 def retry(room: Admin, call: Call) -> Write:
     """A party that refused our token is called again."""
-    return _accepted(room, call, lambda connection, party: room.parties.put(connection, party._replace(state=rules.step(party, "retry"), last_error="")))
+    return _accepted(room, call, lambda connection, party: room.parties.put(connection,
+                                                                            party._replace(state=rules.step(party, "retry"),
+                                                                                           last_error="")))
 
 
 def messages(room: Admin, call: Call) -> Reply:
@@ -149,10 +156,14 @@ def shown(party: Party) -> Peer:
     required: dict[str, object] = {"measurement_configuration": list(party.required_measurements)}
     if party.required_interval:
         required["heartbeat_interval"] = party.required_interval
-    return Peer(id=party.id, local_role=party.local_role, peer_role=party.peer_role, name=party.name, state=party.state, liveness=party.liveness,
-                dialect=party.dialect, base_url=party.base_url, version=party.version, required_behaviour=required, our_interval=party.our_interval,
-                handshake_acknowledged=party.acknowledged_at > 0, naive_utc_offset_minutes=party.naive_utc_offset_minutes, node=party.node,
-                tolerated=dict(party.tolerated), last_in=_at(party.last_in), last_out=_at(party.last_out), last_error=party.last_error,
+    return Peer(id=party.id, local_role=party.local_role, peer_role=party.peer_role, name=party.name, state=party.state,
+                liveness=party.liveness,
+                dialect=party.dialect, base_url=party.base_url, version=party.version, required_behaviour=required,
+                our_interval=party.our_interval,
+                handshake_acknowledged=party.acknowledged_at > 0, naive_utc_offset_minutes=party.naive_utc_offset_minutes,
+                node=party.node,
+                tolerated=dict(party.tolerated), last_in=_at(party.last_in), last_out=_at(party.last_out),
+                last_error=party.last_error,
                 created_at=party.created_at, updated_at=party.updated_at)
 
 

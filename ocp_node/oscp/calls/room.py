@@ -37,13 +37,15 @@ class Calls:
         """`heard` runs inside the change that ends a call to `endpoint`."""
         self._heard[endpoint] = heard
 
-    def add(self, connection: Any, party: Party, endpoint: str, body: Any, *, method: str = "POST", request_id: str = "", correlation: str = "",
+    def add(self, connection: Any, party: Party, endpoint: str, body: Any, *, method: str = "POST", request_id: str = "",
+            correlation: str = "",
             delay: float = rules.AFTER_ANSWER_SECONDS) -> str:
         """The call waits, in the transaction of what caused it; gives its X-Request-ID."""
         if table.count(connection, party.id) >= rules.WAITING_MAX:
             raise Busy("the queue of this party", 30)
         now, request_id = self.core.clock.time(), request_id or self.core.ids.uuid()
-        table.add(connection, Call(0, party.id, endpoint, method, jsontext.compact(body).decode() if body is not None else "", request_id, correlation,
+        table.add(connection, Call(0, party.id, endpoint, method, jsontext.compact(body).decode() if body is not None else "",
+                                   request_id, correlation,
                                    now + delay, now + delay + rules.LIFE_SECONDS.get(endpoint, 3600.0), 0))
         connection.after_commit(self._ticker.wake)
         return request_id
@@ -111,11 +113,15 @@ class Calls:
 
     def call(self, party: Party, endpoint: str, method: str, body: str, request_id: str, correlation: str = "") -> tuple[int, float]:
         """One HTTP call to a party, from a worker: its status (0: no answer) and the seconds of its Retry-After."""
-        headers = [("Authorization", f"Token {self.parties.token_out(party.id)}"), ("X-Request-ID", request_id), ("Accept", "application/json"),
-                   *([("Content-Type", "application/json")] if body else []), *([("X-Correlation-ID", correlation)] if correlation else [])]
+        headers = [("Authorization", f"Token {self.parties.token_out(party.id)}"), ("X-Request-ID", request_id),
+                   ("Accept", "application/json"),
+                   *([("Content-Type", "application/json")] if body else []),
+                   *([("X-Correlation-ID", correlation)] if correlation else [])]
         try:
-            answer = self.core.outbound.request(method, f"{party.base_url}/{endpoint}", headers=headers, body=body.encode() if body else None,
-                                                timeout=rules.CALL_SECONDS, connect_timeout=rules.CONNECT_SECONDS, bytes_max=rules.ANSWER_BYTES_MAX,
+            answer = self.core.outbound.request(method, f"{party.base_url}/{endpoint}", headers=headers,
+                                                body=body.encode() if body else None,
+                                                timeout=rules.CALL_SECONDS, connect_timeout=rules.CONNECT_SECONDS,
+                                                bytes_max=rules.ANSWER_BYTES_MAX,
                                                 allow_loopback=True)
         except OutboundError as fault:
             self.core.log.info("oscp.call_failed", party=party.id, endpoint=endpoint, why=fault.kind)
@@ -136,7 +142,8 @@ class Calls:
             return
         table.done(connection, call.number)
         sent = verdict.what in ("sent", "alias")
-        party = party._replace(last_out=now if sent else party.last_out, last_error="" if sent else f"{call.endpoint}: {status or 'no answer'}",
+        party = party._replace(last_out=now if sent else party.last_out, last_error=""
+                               if sent else f"{call.endpoint}: {status or 'no answer'}",
                                dialect="pyoscp" if verdict.what == "alias" else party.dialect)
         if verdict.what == "auth" and party.state == "REGISTERED":
             party = party._replace(state="AUTH_FAILED")

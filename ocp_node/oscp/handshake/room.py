@@ -38,7 +38,8 @@ class Handshakes:
         for party in self.parties.all():
             left = rules.due_seconds(party, now)
             if left <= 0:
-                self.core.writer.run(lambda connection, party_id=party.id: self.start(connection, self.parties.now(connection, party_id)))
+                self.core.writer.run(lambda connection, party_id=party.id: self.start(connection,
+                                                                                      self.parties.now(connection, party_id)))
                 left = rules.AGAIN_SECONDS[0]
             wait = min(wait, left)
         return None if math.isinf(wait) else wait
@@ -48,7 +49,8 @@ class Handshakes:
         interval = self.parties.settings.oscp_heartbeat_interval
         body = rules.ours(party, interval, self.parties.settings.oscp_measurement_configuration)
         request_id = self.calls.add(connection, party, "handshake", body, delay=rules.FIRST_SECONDS)
-        self.parties.put(connection, party._replace(handshake_id=request_id, handshake_at=self.core.clock.time(), handshakes=party.handshakes + 1,
+        self.parties.put(connection, party._replace(handshake_id=request_id, handshake_at=self.core.clock.time(),
+                                                    handshakes=party.handshakes + 1,
                                                     our_interval=float(interval)))
 
     def required(self, connection: Any, sender: Sender, message: Handshake) -> Party:
@@ -56,9 +58,11 @@ class Handshakes:
         behaviour = message.required_behaviour
         interval = behaviour.heartbeat_interval if behaviour is not None and behaviour.heartbeat_interval else 0.0
         wanted = tuple(behaviour.measurement_configuration) if behaviour is not None else ("CONTINUOUS",)
-        party = self.parties.put(connection, sender.party._replace(required_interval=float(interval), required_measurements=wanted,
+        party = self.parties.put(connection, sender.party._replace(required_interval=float(interval),
+                                                                   required_measurements=wanted,
                                                                    last_in=self.core.clock.time()))
-        connection.event("oscp.peer.requires", surface="oscp", subject=party.id, payload={"heartbeat_interval": interval, "measurements": list(wanted)})
+        connection.event("oscp.peer.requires", surface="oscp", subject=party.id, payload={"heartbeat_interval": interval,
+                                                                                          "measurements": list(wanted)})
         return party
 
 

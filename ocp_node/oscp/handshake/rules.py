@@ -18,7 +18,8 @@ def starts(party: Party) -> bool:
     """CP to FP and FP to CO; and an FP towards a provider that never starts any."""
     if party.state != "REGISTERED":
         return False
-    return (party.local_role, party.peer_role) in (("cp", "fp"), ("fp", "co")) or (party.local_role == "fp" and party.dialect == "pyoscp")
+    return (party.local_role, party.peer_role) in (("cp", "fp"), ("fp", "co")) or (party.local_role == "fp"
+                                                                                   and party.dialect == "pyoscp")
 
 
 def due_seconds(party: Party, now: float) -> float:

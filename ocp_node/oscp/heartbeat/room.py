@@ -65,7 +65,8 @@ class Heartbeats:
             if party.state not in ("REGISTERED", "AUTH_FAILED"):
                 continue
             state, left = rules.next_state(party, now)
-            if state != party.liveness and not (state == "OFFLINE" and now < self._started + AFTER_START_SECONDS and party.last_in < self._started):
+            if state != party.liveness and not (state == "OFFLINE" and now < self._started + AFTER_START_SECONDS
+                                                and party.last_in < self._started):
                 self.core.writer.run(lambda connection, party_id=party.id: self._changed(connection, party_id))
             elif state != party.liveness:
                 left = self._started + AFTER_START_SECONDS - now

@@ -56,7 +56,8 @@ class Parties:
             raise Refusal("not_found", "Not found")
         token = self._tokens.get(hash_of(rules.presented(head.headers.get("authorization", ""))))
         party = self.by_id.get(token.party_id) if token is not None else None
-        why = rules.opens(token, party, endpoint, self.core.clock.time()) if token is not None and party is not None else "unauthorized"
+        why = rules.opens(token, party, endpoint,
+                          self.core.clock.time()) if token is not None and party is not None else "unauthorized"
         if token is None or party is None or why == "unauthorized":
             self._failed.take(address)
             raise Refusal("unauthorized", "Unauthorized", headers=(("WWW-Authenticate", 'Token realm="oscp"'),))
@@ -104,7 +105,8 @@ class Parties:
         party, known = table.party(connection, party_id), self.by_id.get(party_id)
         if party is None:
             raise Refusal("not_found", "no such party")
-        return party._replace(last_in=known.last_in, offline_at=known.offline_at) if known is not None and known.last_in > party.last_in else party
+        return party._replace(last_in=known.last_in,
+                              offline_at=known.offline_at) if known is not None and known.last_in > party.last_in else party
 
     def new(self, local_role: str, peer_role: str, name: str, dialect: str = "", node: bool = False) -> Party:
         """A party that is invited, checked: a pair of roles that talk to each other, a free name."""
@@ -209,11 +211,13 @@ class Parties:
         for party in self.all():
             self.core.writer.run(lambda connection, party_id=party.id: table.bound_seen(connection, party_id))
             if party.state == "INVITED" and not self._good_first_token(party.id, now):
-                self.core.writer.run(lambda connection, party=party: self.put(connection, party._replace(state=rules.step(party, "expires"))))
+                self.core.writer.run(lambda connection, party=party: self.put(connection,
+                                                                              party._replace(state=rules.step(party, "expires"))))
         return SWEEP_SECONDS
 
     def _good_first_token(self, party_id: str, now: float) -> bool:
-        return any(token.party_id == party_id and token.kind == "A" and not token.void_at and now < token.expires_at for token in self._tokens.values())
+        return any(token.party_id == party_id and token.kind == "A" and not token.void_at and now < token.expires_at
+                   for token in self._tokens.values())
 
 
 def build(core: Core, rooms: Rooms) -> Parties:
@@ -233,11 +237,13 @@ def _invite(core: Core, room: Parties) -> None:
                 room.put(connection, party._replace(state="FAILED", last_error="the node was stopped while registering"))
         for wanted in core.settings.oscp_invitations:
             if room.named(wanted["local_role"], wanted["peer_role"], wanted["name"]) is None:
-                party = room.new(wanted["local_role"], wanted["peer_role"], wanted["name"], wanted.get("dialect", ""), bool(wanted.get("node")))
+                party = room.new(wanted["local_role"], wanted["peer_role"], wanted["name"], wanted.get("dialect", ""),
+                                 bool(wanted.get("node")))
                 room.put(connection, party)
                 room.expect(connection, party, wanted["token"], now + rules.TOKEN_A_SECONDS)
 
-    core.loop.call_soon(lambda: core.writer.submit(change, lambda result, fault: core.log.fault("oscp.invite", fault) if fault else None))
+    core.loop.call_soon(lambda: core.writer.submit(change, lambda result, fault: core.log.fault("oscp.invite", fault)
+                                                   if fault else None))
 
 
 def local_role(path: str) -> str:

@@ -35,7 +35,8 @@ def token(connection: sqlite3.Connection, hash_text: str) -> Token | None:
 
 def tokens_of(connection: sqlite3.Connection, party_id: str) -> list[Token]:
     """The party's tokens, good and void."""
-    return [Token(*row) for row in connection.execute(f"SELECT {', '.join(Token._fields)} FROM oscp_token WHERE party_id = ?", (party_id,))]
+    return [Token(*row) for row in connection.execute(f"SELECT {', '.join(Token._fields)} FROM oscp_token WHERE party_id = ?",
+                                                      (party_id,))]
 
 
 def _party(kept: Any, facts: str) -> Party:
@@ -79,7 +80,8 @@ def seen(connection: sqlite3.Connection, party_id: str, method: str, path: str, 
     return (row[0], row[1], row[2]) if row else None
 
 
-def put_seen(connection: sqlite3.Connection, party_id: str, method: str, path: str, request_id: str, hash_text: str, status: int, body: str,
+def put_seen(connection: sqlite3.Connection, party_id: str, method: str, path: str, request_id: str, hash_text: str,
+             status: int, body: str,
              now: float) -> None:
     """The answer is kept for repeats."""
     connection.execute("INSERT OR REPLACE INTO oscp_seen VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -101,12 +103,14 @@ def sweep(connection: sqlite3.Connection, now: float, seen_seconds: float, messa
 
 def bound_seen(connection: sqlite3.Connection, party_id: str) -> None:
     """At most SEEN_MAX repeats of one party are kept, the newest."""
-    row = connection.execute("SELECT seen_at FROM oscp_seen WHERE party_id = ? ORDER BY seen_at DESC LIMIT 1 OFFSET ?", (party_id, SEEN_MAX)).fetchone()
+    row = connection.execute("SELECT seen_at FROM oscp_seen WHERE party_id = ? ORDER BY seen_at DESC LIMIT 1 OFFSET ?",
+                             (party_id, SEEN_MAX)).fetchone()
     if row:
         connection.execute("DELETE FROM oscp_seen WHERE party_id = ? AND seen_at <= ?", (party_id, row[0]))
 
 
-def put_message(connection: sqlite3.Connection, party_id: str, direction: str, endpoint: str, request_id: str, correlation: str, status: int, body: str,
+def put_message(connection: sqlite3.Connection, party_id: str, direction: str, endpoint: str, request_id: str, correlation: str,
+                status: int, body: str,
                 at: str) -> None:
     connection.execute("INSERT INTO oscp_message(party_id, direction, endpoint, request_id, correlation, status, body, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                        (party_id, direction, endpoint, request_id, correlation, status, body[:BODY_LENGTH_MAX], at))

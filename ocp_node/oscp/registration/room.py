@@ -38,7 +38,8 @@ class Registration:
         self.parties.void(connection, party.id)
         token_b = self.parties.issue(connection, party, "IN")
         request_id = self.core.ids.uuid()
-        party = party._replace(state=rules.step(party, "connect"), base_url=base_url, version=rules.VERSION, our_register_id=request_id,
+        party = party._replace(state=rules.step(party, "connect"), base_url=base_url, version=rules.VERSION,
+                               our_register_id=request_id,
                                connecting_since=now, last_error="")
         party = self.parties.put(connection, party, token_a)
         self.calls.add(connection, party, "register", self._offer(party, token_b), request_id=request_id, delay=0.0)
@@ -54,7 +55,8 @@ class Registration:
         party, token = sender
         base_url = rules.chosen([(offer.version, offer.base_url) for offer in message.version_url])
         base_url = self.parties.checked_base(self._resolved(party, base_url, correlation))
-        reply = (party.state == "CONNECTING" and token.kind == "IN") or (party.state in ("REGISTERED", "AUTH_FAILED") and token.kind == "IN"
+        reply = (party.state == "CONNECTING" and token.kind == "IN") or (party.state in ("REGISTERED", "AUTH_FAILED")
+                                                                         and token.kind == "IN"
                                                                            and (bool(correlation) or self._guarded(party)))
         if reply:
             self._complete(connection, party, message.token, base_url, correlation)
@@ -63,7 +65,8 @@ class Registration:
 
     def _resolved(self, party: Party, base_url: str, correlation: str) -> str:
         """A reply may name its base URL by its path alone: it stands where our register went to."""
-        if base_url.startswith("/") and party.base_url and (correlation or party.state == "CONNECTING") and not self.parties.settings.oscp_strict:
+        if base_url.startswith("/") and party.base_url and (correlation
+                                                            or party.state == "CONNECTING") and not self.parties.settings.oscp_strict:
             scheme, _, rest = party.base_url.partition("://")
             return f"{scheme}://{rest.partition('/')[0]}{base_url}"
         return base_url
@@ -80,7 +83,8 @@ class Registration:
 
     def _answer(self, connection: Any, party: Party, token_out: str, base_url: str, request_id: str) -> None:
         """Token C is made and our reply is on its way, after our 204."""
-        party = party._replace(state=rules.step(party, "registers"), base_url=base_url, version=rules.VERSION, peer_register_id=request_id,
+        party = party._replace(state=rules.step(party, "registers"), base_url=base_url, version=rules.VERSION,
+                               peer_register_id=request_id,
                                replied_at=self.core.clock.time())
         party = self.parties.put(connection, party, token_out)
         token_c = self.parties.issue(connection, party, "IN")
@@ -127,7 +131,8 @@ class Registration:
         """Both tokens are void, nothing waits, nothing is sent; the history stays."""
         self.parties.void(connection, party.id)
         self.calls.drop(connection, party.id)
-        self.parties.put(connection, party._replace(state=rules.step(party, "removed"), liveness="UNKNOWN", required_interval=0.0, offline_at=0.0), "")
+        self.parties.put(connection, party._replace(state=rules.step(party, "removed"), liveness="UNKNOWN",
+                                                    required_interval=0.0, offline_at=0.0), "")
         connection.event("oscp.peer.unregistered", surface="oscp", subject=party.id, payload={"name": party.name})
 
 
@@ -149,7 +154,8 @@ def replace(room: Registration, call: Call) -> Write:
         if party.state in ("REPLYING", "CONNECTING"):
             raise Refusal("conflict", "a registration is under way")
         base_url = room.parties.checked_base(rules.chosen([(offer.version, offer.base_url) for offer in message.version_url]))
-        room.parties.put(connection, party._replace(state=rules.step(party, "replaced"), base_url=base_url, version=rules.VERSION), message.token)
+        room.parties.put(connection, party._replace(state=rules.step(party, "replaced"), base_url=base_url,
+                                                    version=rules.VERSION), message.token)
     return messages.take(room.parties, call, Register, effect)
 
 
