@@ -83,7 +83,7 @@ class Setting:
             return many + " ".join(self.choices)
         if self.kind in ("int", "float", "bytes"):
             return _KINDS[self.kind] + _range(self.minimum, self.maximum)
-        return _KINDS[self.kind]
+        return _KINDS[self.kind] + (f" of the form {self.pattern}" if self.pattern else "")
 
     def read(self, value: Any, folder: str, environ: Mapping[str, str]) -> Any:
         """The value that a text, or a member of `ocp.toml`, spells; ValueError says what is wrong.
@@ -139,7 +139,7 @@ class Setting:
         elif isinstance(value, str) and any(ord(letter) < 32 or letter == "\x7f" for letter in value):
             raise ValueError("it has a control character")
         if self.pattern and value and not re.fullmatch(self.pattern, value):
-            raise ValueError("it does not have that form")
+            raise ValueError(f"{value[:40]!r} does not have the right form")
         if self.check and value and (wrong := self.check(value)):
             raise ValueError(wrong)
         return value

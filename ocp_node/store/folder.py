@@ -19,7 +19,7 @@ _WORDS = {
     errno.EEXIST: "{path} is a file, not a folder; name another one with --data-dir",
     errno.ENAMETOOLONG: "the path {path} is too long",
     errno.ELOOP: "{path} is a symbolic link that is not followed",
-    errno.ENOENT: "{path} does not exist",
+    errno.ENOENT: "{path} does not exist and cannot be made; name another folder with --data-dir",
     errno.EIO: "the disk reports an error for {path}; it may be failing",
 }
 
