@@ -280,9 +280,9 @@ class Supervisor:
             self._note(connection, app, facts, before, 1)
 
         self._write(change)
-        self._settled(app)
         if app.phase is Phase.IDLE and not app.once and not app.removed and app.program.status == ENABLED:
             self._again(app, 0.0)
+        self._settled(app)
 
     def _exited(self, run: Run, how: Exit) -> None:
         """On the loop: the run is over, all its output can be read."""

@@ -13,7 +13,6 @@ from ...core import Core, Rooms
 from ...http import local
 from ...processes import usage
 from ..apps.program import local_text
-from ..users.room import own_account
 from . import rules
 
 T = TypeVar("T")
@@ -27,6 +26,7 @@ class Resources:
     def __init__(self, core: Core, rooms: Rooms) -> None:
         self.core = core
         self.apps = rooms["appmesh.apps"]
+        self.users = rooms["appmesh.users"]
         self.started = core.clock.time()
 
     def collected(self) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class Resources:
         own = _or(errors, "daemon_process_tree_unavailable", lambda: usage.of([os.getpid()]), None)
         return {"schema_version": 3, "collected_at_unix_seconds": int(now), "systime": local_text(now), "appmesh_start_time": local_text(self.started),
                 "appmesh_start_time_unix_seconds": int(self.started), "appmesh_version": f"ocp_{VERSION}", "host_name": local.host_name(),
-                "host_description": self.core.identity.display_name, "home": str(self.core.data), "pid": os.getpid(), "os_user": own_account(),
+                "host_description": self.core.identity.display_name, "home": str(self.core.data), "pid": os.getpid(), "os_user": self.users.own_account(),
                 "fd": own.open_files or 0 if own else 0, "in_container": _in_container(), "mem_applications": used_by_apps,
                 "mem_daemon_process_tree_bytes": (own.rss_bytes if own else 0) + used_by_apps, **_system(), **_processors(errors),
                 **_told(memory), "load": _or(errors, "load_average_unavailable", _load, {"1min": 0.0, "5min": 0.0, "15min": 0.0}),

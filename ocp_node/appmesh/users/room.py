@@ -52,7 +52,15 @@ class Users:
         return user.exec_user if user is not None and os.geteuid() == 0 else ""
 
     def shown(self, user: User) -> dict[str, object]:
-        return rules.shown(user, self.account(user) or own_account())
+        return rules.shown(user, self.account(user) or self.own_account())
+
+    def own_account(self) -> str:
+        """The account this node runs under."""
+        import pwd
+        try:
+            return pwd.getpwuid(os.geteuid()).pw_name
+        except KeyError:
+            return str(os.geteuid())
 
     def owned(self, name: str) -> bool:
         """Some application belongs to the user."""
@@ -76,9 +84,9 @@ class Users:
             raise Refusal("not_found", "user not found")
         return user
 
-    def epoch(self) -> int:
-        """Every token made up to this second is dead."""
-        return int(self.core.clock.time())
+    def epoch(self, user: User) -> int:
+        """Every token made up to this second is dead; later than any that was made after the last such second (`sessions.rules.issued_at`)."""
+        return max(int(self.core.clock.time()), user.token_epoch + 1)
 
     # --- the first users
 
@@ -115,15 +123,6 @@ class Users:
         else:
             password = said = base64url.encode(ids.bytes(15))
         return [rules.DEFAULT_USERS[0][0]._replace(email="", password=passwords.new(password, ids))], said
-
-
-def own_account() -> str:
-    """The account this node runs under."""
-    import pwd
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def caller_of(call: Call) -> User:
@@ -170,7 +169,7 @@ def put(room: Users, call: Call) -> Write:
             raise Refusal("invalid_request", f"there are already {rules.USERS_MAX} users")
         made = rules.merged(known, name, password, given)
         if made.locked and not (known and known.locked):
-            made = made._replace(token_epoch=room.epoch())
+            made = made._replace(token_epoch=room.epoch(made))
         room.put(connection, made)
         connection.event("appmesh.user.changed", surface="appmesh", subject=name, payload={"created": known is None, "by": by})
 
@@ -210,7 +209,7 @@ def _lock(room: Users, call: Call, locked: bool) -> Write:
         user = room.now(connection, name)
         if locked and name == rules.ADMIN:
             raise Refusal("invalid_request", "User admin can not be locked")
-        epoch = room.epoch() if locked and not user.locked else user.token_epoch
+        epoch = room.epoch(user) if locked and not user.locked else user.token_epoch
         room.put(connection, user._replace(locked=locked, token_epoch=epoch))
         connection.event("appmesh.user.locked" if locked else "appmesh.user.unlocked", surface="appmesh", subject=name, payload={"by": by})
 
@@ -243,7 +242,7 @@ def change_password(room: Users, call: Call) -> Write:
         user = room.now(connection, name)
         if old is not None and user.password != target.password:
             raise Refusal("conflict", "the password was changed meanwhile")
-        room.put(connection, user._replace(password=hashed, token_epoch=room.epoch()))
+        room.put(connection, user._replace(password=hashed, token_epoch=room.epoch(user)))
         connection.event("appmesh.user.password_changed", surface="appmesh", subject=name, payload={"by": caller.name})
 
     return Write(change, lambda _: Reply({"message": "password changed success"}))
