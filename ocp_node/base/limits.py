@@ -24,6 +24,7 @@ RECEIVE_BYTES = 65_536
 WORKER_THREADS = 4
 WORKER_QUEUE_MAX = 512             # requests waiting for a worker; past it 503
 LONG_THREADS_MAX = 64              # run-and-wait, uploads and downloads at one time; past it 503
+LONG_THREADS_PER_ADDRESS = 16      # of one address beyond loopback: a few slow readers must not use up the lane
 LONG_BODY_SECONDS = 60.0           # without one byte, for a body that is streamed into its handler
 
 # --- caches of the edge

@@ -55,6 +55,7 @@ class NodeServer(ThreadingHTTPServer):
         self.streams_max = streams_max
         self.streams = 0
         self.longs = 0
+        self._longs_of: dict[str, int] = {}
         self.connections: set[Connection] = set()
         self.accepted = 0
         self.draining = False
@@ -138,10 +139,13 @@ class NodeServer(ThreadingHTTPServer):
     # --- the long lane: the stock thread-per-request path
 
     def start_long(self, exchange: Exchange, connection: Connection) -> bool:
-        """The exchange goes on in a thread of its own; False when the budget is used up."""
-        if self.longs >= limits.LONG_THREADS_MAX:
+        """The exchange goes on in a thread of its own; False when the budget, or this address's part of it, is used up."""
+        address = connection.address
+        taken = self._longs_of.get(address, 0)
+        if self.longs >= limits.LONG_THREADS_MAX or (taken >= limits.LONG_THREADS_PER_ADDRESS and not is_loopback(address)):
             return False
         self.longs += 1
+        self._longs_of[address] = taken + 1
         self.process_request((exchange, connection), connection.address)   # type: ignore[arg-type]
         return True
 
@@ -155,6 +159,9 @@ class NodeServer(ThreadingHTTPServer):
 
         def back() -> None:
             self.longs -= 1
+            left = self._longs_of.pop(connection.address, 1) - 1
+            if left:
+                self._longs_of[connection.address] = left
             connection.return_to_loop()
 
         self.loop.call_soon(back)

@@ -517,3 +517,19 @@ def test_a_repeated_get_is_answered_by_its_bytes_and_still_counted(edge):
             assert b"padding" in read_answer(sock)
     assert edge.app.totals()[("trial.document", 200)] == 3 and len(edge.app.documents.answers) == 1
     assert sum(edge.app.counts.values()) == 1
+
+
+def test_one_address_beyond_loopback_gets_a_part_of_the_long_lane_alone(edge, monkeypatch):
+    monkeypatch.setattr(limits, "LONG_THREADS_PER_ADDRESS", 1)
+    monkeypatch.setattr("ocp_node.http.server.is_loopback", lambda address: False)
+    with edge.connect() as slow:
+        slow.sendall(b"POST /swallow HTTP/1.1\r\n" + HOST + b"Content-Length: 10\r\n\r\n12345")
+        while edge.server.longs != 1:
+            listeners(edge, 0)
+        answer = edge.ask(get(b"/pieces"))
+        assert status_of(answer) == 503 and b"Retry-After" in answer
+        slow.sendall(b"67890")
+        assert b'"total":10' in read_answer(slow)
+    while edge.server.longs:
+        listeners(edge, 0)
+    assert status_of(edge.ask(get(b"/pieces", b"Connection: close\r\n"))) == 200
