@@ -31,7 +31,8 @@ def queued(node: TrialNode, command: Any = "true", **job: Any) -> Members:
     return answer["job"]
 
 
-def worker(node: TrialNode, worker_id: str = "w1", capabilities: tuple[str, ...] = ("worker-runtime", "shell", "python"), **more: Any) -> Members:
+def worker(node: TrialNode, worker_id: str = "w1", capabilities: tuple[str, ...] = ("worker-runtime", "shell", "python"),
+           **more: Any) -> Members:
     """A worker elsewhere, known to the node."""
     answer = node.post("/mesh/workers/register", {"worker_id": worker_id, "capabilities": list(capabilities), **more})
     assert answer.status == 200, answer

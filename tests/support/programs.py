@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# Prints its arguments, one a line, and the variables a test looks for; `rm` leaves a mark; image `sleep` goes on until it is killed.
+# Prints its arguments, one a line, and the variables a test looks for; `rm` leaves a mark; one image goes on until it is killed.
 DOCKER = """#!/bin/sh
 here=$(dirname "$0")
 if [ "$1" = rm ]; then echo "$*" >> "$here/removed"; exit 0; fi

@@ -64,11 +64,13 @@ class Inline:
             ticket.fail(Busy("node", 2))
 
     def leave(self) -> None:
-        """A place is free again."""
+        """A place is free again: it goes to the first in line who is still there."""
         self._free += 1
-        if self._line:
-            self._free -= 1
-            self._line.popleft().store()
+        while self._line and self._free > 0:
+            ticket = self._line.popleft()
+            if self.core.signals.heard(ticket.topic):
+                self._free -= 1
+                ticket.store()
 
 
 class Ticket:

@@ -51,6 +51,7 @@ class Waiting:
         """The first who fits what is in the line tries to claim; the others after it."""
         if self._trying or not self._line:
             return
+        self._line = {ticket: None for ticket in self._line if self.core.signals.heard(ticket.topic)}
         with self.core.reader.snapshot() as connection:
             wanted = self._workers.queue.wanted(connection)
         ticket = next((each for each in self._line if each.fits(wanted)), None)

@@ -25,7 +25,8 @@ def node(tmp_path: Path) -> Iterator[TrialNode]:
 
 
 def resumable(node: TrialNode, **metadata: Any) -> Members:
-    return queued(node, metadata={"resumability": {"enabled": True}, "checkpoint_policy": {"enabled": True, "on_retry": False}, **metadata})
+    return queued(node, metadata={"resumability": {"enabled": True}, "checkpoint_policy": {"enabled": True, "on_retry": False},
+                                  **metadata})
 
 
 def act(node: TrialNode, attempt: Members, what: str, **body: Any) -> Any:
@@ -40,9 +41,12 @@ def test_a_claim_gives_job_attempt_and_message_under_a_lease(node: TrialNode) ->
     attempt, message = answer["attempt"], answer["queue_message"]
     assert answer["worker"]["active_attempts"] == 0
     assert (answer["job"]["id"], answer["job"]["status"], answer["job"]["executor"]) == (job["id"], "running", "w1")
-    assert (attempt["attempt_number"], attempt["status"], attempt["executor"], attempt["metadata"]["claimed_from_status"]) == (1, "claimed", "w1", "queued")
-    assert attempt["metadata"]["executor_device_profile"]["device_class"] and attempt["metadata"]["queue_message_id"] == message["id"]
-    assert (message["status"], message["delivery_attempts"], message["worker_id"], message["current_attempt_id"]) == ("inflight", 1, "w1", attempt["id"])
+    assert (attempt["attempt_number"], attempt["status"], attempt["executor"], attempt["metadata"]["claimed_from_status"]) == (
+        1, "claimed", "w1", "queued")
+    assert attempt["metadata"]["executor_device_profile"]["device_class"]
+    assert attempt["metadata"]["queue_message_id"] == message["id"]
+    assert (message["status"], message["delivery_attempts"], message["worker_id"], message["current_attempt_id"]) == (
+        "inflight", 1, "w1", attempt["id"])
     lease = answer["job"]["lease"]
     assert lease["resource"] == f"job:{job['id']}:attempt:1" and lease["agent_id"] == "w1" and lease["ttl_seconds"] == 120
     assert message["visibility_timeout_at"] == lease["expires_at"]
@@ -67,17 +71,22 @@ def test_a_heartbeat_extends_the_hold_and_keeps_what_it_says(node: TrialNode) ->
 def test_a_completion_leaves_a_whole_package_behind(node: TrialNode) -> None:
     job = queued(node, artifact_inputs=[{"id": "x", "digest": "00" * 32, "role": "seed"}])
     attempt = taken(node)["attempt"]
-    told = complete(node, attempt["id"], result={"status": "ok", "stdout": "q\n", "stderr": "warn\n", "checkpoint": {"at": 5}}, executor="ext-worker",
+    told = complete(node, attempt["id"], result={"status": "ok", "stdout": "q\n", "stderr": "warn\n", "checkpoint": {"at": 5}},
+                    executor="ext-worker",
                     metadata={"path": "manual"})
     found = told["job"]
-    assert (told["status"], found["status"], found["executor"], told["queue_message"]["status"]) == ("completed", "completed", "ext-worker", "acked")
+    assert (told["status"], found["status"], found["executor"], told["queue_message"]["status"]) == (
+        "completed", "completed", "ext-worker", "acked")
     assert told["attempt"]["metadata"]["path"] == "manual" and told["attempt"]["result_ref"]["id"] == found["result_ref"]["id"]
     assert set(found["result_artifacts"]) == {"stdout", "stderr", "checkpoint"} and found["latest_checkpoint_ref"]["id"]
     assert text_of(node, found["result_artifacts"]["stderr"]) == "warn\n" and found["lease"]["status"] == "completed"
-    assert found["result_artifacts"]["stdout"]["retention_class"] == "session" and found["result_artifacts"]["checkpoint"]["retention_class"] == "durable"
+    assert found["result_artifacts"]["stdout"]["retention_class"] == "session"
+    assert found["result_artifacts"]["checkpoint"]["retention_class"] == "durable"
     bundle = json.loads(text_of(node, found["result_bundle_ref"]))
-    assert [layer["annotations"]["org.opencompute.role"] for layer in bundle["layers"]] == ["result", "stdout", "stderr", "checkpoint", "attestation"]
-    assert bundle["config"]["digest"] == f"sha256:{found['result_config_ref']['digest']}" and bundle["annotations"]["org.opencompute.attempt.id"] == attempt["id"]
+    roles = [layer["annotations"]["org.opencompute.role"] for layer in bundle["layers"]]
+    assert roles == ["result", "stdout", "stderr", "checkpoint", "attestation"]
+    assert bundle["config"]["digest"] == f"sha256:{found['result_config_ref']['digest']}"
+    assert bundle["annotations"]["org.opencompute.attempt.id"] == attempt["id"]
     assert [each["digest"] for each in bundle["descriptors"]][0] == found["result_ref"]["digest"]
     attestation = json.loads(text_of(node, found["result_attestation_ref"]))
     assert verify_attestation(attestation, node.core.identity.public_key_hex)
@@ -92,8 +101,8 @@ def test_a_completion_leaves_a_whole_package_behind(node: TrialNode) -> None:
 
 def test_a_null_result_is_a_result(node: TrialNode) -> None:
     queued(node)
-    told = complete(node, taken(node)["attempt"]["id"])
-    assert text_of(node, told["job"]["result_ref"]) == "null" and told["job"]["executor"] == "w1" and told["job"]["result_artifacts"] == {}
+    job = complete(node, taken(node)["attempt"]["id"])["job"]
+    assert text_of(node, job["result_ref"]) == "null" and job["executor"] == "w1" and job["result_artifacts"] == {}
 
 
 def test_a_failure_with_budget_left_is_tried_again_and_one_without_is_final(node: TrialNode) -> None:
@@ -103,14 +112,17 @@ def test_a_failure_with_budget_left_is_tried_again_and_one_without_is_final(node
         "retry_wait", "retry_wait", "queued", "exit 1")
     assert first["job"]["lease"] == {} and first["job"]["metadata"]["retry_scheduled_at"]
     second = fail(node, taken(node)["attempt"]["id"])
-    assert (second["status"], second["attempt"]["error"], second["queue_message"]["queue_name"]) == ("failed", "job attempt failed", "default.dlq")
+    assert (second["status"], second["attempt"]["error"], second["queue_message"]["queue_name"]) == (
+        "failed", "job attempt failed", "default.dlq")
     message = second["queue_message"]
     now = int(node.clock.time())
-    assert instant_seconds(message["replay_deadline_at"]) == now + 86_400 and instant_seconds(message["retention_deadline_at"]) == now + 604_800
+    assert instant_seconds(message["replay_deadline_at"]) == now + 86_400
+    assert instant_seconds(message["retention_deadline_at"]) == now + 604_800
     found = job_of(node, job["id"])
     assert [each["status"] for each in found["attempts"]] == ["failed", "failed"] and found["queue"]["delivery_attempts"] == 2
     assert [event["event_type"] for event in events(node, "mesh.job.", "mesh.queue.")][-6:] == [
-        "mesh.job.retry_scheduled", "mesh.queue.nacked", "mesh.job.claimed", "mesh.queue.claimed", "mesh.job.failed", "mesh.queue.dead_lettered"]
+        "mesh.job.retry_scheduled", "mesh.queue.nacked", "mesh.job.claimed", "mesh.queue.claimed", "mesh.job.failed",
+        "mesh.queue.dead_lettered"]
 
 
 def test_a_failure_that_is_not_retryable_ends_the_job_although_budget_is_left(node: TrialNode) -> None:
@@ -128,7 +140,8 @@ def test_a_failure_with_a_checkpoint_waits_to_be_resumed(node: TrialNode) -> Non
     assert told["queue_message"]["replay_deadline_at"] == "" and told["queue_message"]["retention_deadline_at"]
     assert job["latest_checkpoint_ref"]["id"] == job["resume_checkpoint_ref"]["id"] and job["recovery"]["resumable"] is True
     assert text_of(node, job["latest_checkpoint_ref"]) == '{"cursor": 11}'
-    assert told["attempt"]["metadata"]["checkpoint_ref"]["id"] == job["latest_checkpoint_ref"]["id"] and "checkpoint" not in told["attempt"]["metadata"]
+    assert told["attempt"]["metadata"]["checkpoint_ref"]["id"] == job["latest_checkpoint_ref"]["id"]
+    assert "checkpoint" not in told["attempt"]["metadata"]
 
 
 def test_a_checkpoint_that_is_named_must_be_one_of_this_job(node: TrialNode) -> None:
@@ -137,9 +150,12 @@ def test_a_checkpoint_that_is_named_must_be_one_of_this_job(node: TrialNode) -> 
     own = first["latest_checkpoint_ref"]["id"]
     resumable(node)
     attempt = taken(node)["attempt"]
-    refused(act(node, attempt, "fail", metadata={"checkpoint_ref": {"id": own}}), 409, "invalid_state", "checkpoint artifact does not belong to job")
-    refused(act(node, attempt, "fail", metadata={"checkpoint_ref": {"id": "forged"}}), 404, "not_found", "checkpoint artifact not found")
-    refused(act(node, attempt, "fail", metadata={"checkpoint_ref": {"id": first["latest_checkpoint_ref"]["id"], "digest": "x"}}), 409, "invalid_state",
+    refused(act(node, attempt, "fail", metadata={"checkpoint_ref": {"id": own}}), 409, "invalid_state",
+            "checkpoint artifact does not belong to job")
+    refused(act(node, attempt, "fail", metadata={"checkpoint_ref": {"id": "forged"}}), 404, "not_found",
+            "checkpoint artifact not found")
+    refused(act(node, attempt, "fail", metadata={"checkpoint_ref": {"id": first["latest_checkpoint_ref"]["id"], "digest": "x"}}),
+            409, "invalid_state",
             "checkpoint artifact does not belong to job")
     assert act(node, attempt, "fail").status == 200
 
@@ -237,9 +253,11 @@ def test_an_unknown_attempt_is_not_found(node: TrialNode, word: str) -> None:
 
 
 @pytest.mark.parametrize("word, body, text", [
-    ("heartbeat", {"ttl_seconds": "long"}, "ttl_seconds must be an integer"), ("heartbeat", {"metadata": [1]}, "metadata must be an object"),
+    ("heartbeat", {"ttl_seconds": "long"}, "ttl_seconds must be an integer"),
+    ("heartbeat", {"metadata": [1]}, "metadata must be an object"),
     ("complete", {"metadata": "x"}, "metadata must be an object"), ("complete", {"executor": 7}, "executor must be a string"),
-    ("fail", {"error": {}}, "error must be a string"), ("fail", {"metadata": {"x": "y" * 300_000}}, "metadata must be at most 262144 bytes"),
+    ("fail", {"error": {}}, "error must be a string"), ("fail", {"metadata": {"x": "y" * 300_000}},
+                                                        "metadata must be at most 262144 bytes"),
 ])
 def test_a_wrong_word_is_refused_clearly(node: TrialNode, word: str, body: Members, text: str) -> None:
     queued(node)
@@ -249,8 +267,10 @@ def test_a_wrong_word_is_refused_clearly(node: TrialNode, word: str, body: Membe
 def test_attempts_are_the_operators_to_tell_of(tmp_path: Path) -> None:
     with TrialNode(tmp_path, trusted_proxies=("127.0.0.1",)) as node:
         from tests.support.node import FROM_LAN
-        for path in ("/mesh/jobs/attempts/x/heartbeat", "/mesh/jobs/attempts/x/complete", "/mesh/jobs/attempts/x/fail", "/mesh/workers/w/claim",
-                     "/mesh/workers/w/poll", "/mesh/workers/w/heartbeat", "/mesh/workers/register", "/mesh/queue/replay", "/mesh/queue/ack-deadline"):
+        for path in ("/mesh/jobs/attempts/x/heartbeat", "/mesh/jobs/attempts/x/complete", "/mesh/jobs/attempts/x/fail",
+                     "/mesh/workers/w/claim",
+                     "/mesh/workers/w/poll", "/mesh/workers/w/heartbeat", "/mesh/workers/register", "/mesh/queue/replay",
+                     "/mesh/queue/ack-deadline"):
             assert node.post(path, {}, FROM_LAN).status == 401, path
 
 
@@ -260,5 +280,6 @@ def test_a_device_that_comes_and_goes_hints_where_to_go_on(tmp_path: Path) -> No
         resumable(node)
         told = fail(node, taken(node)["attempt"]["id"], retryable=False, metadata={"checkpoint": 1})
         hint = told["job"]["recovery"]["recovery_hint"]
-        assert (hint["strategy"], hint["recommended_action"], hint["local_device_class"], hint["preferred_target_device_classes"]) == (
+        assert (hint["strategy"], hint["recommended_action"], hint["local_device_class"],
+                hint["preferred_target_device_classes"]) == (
             "resume_on_stable_peer", "resume", "light", ["full", "relay"])

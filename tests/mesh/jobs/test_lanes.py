@@ -27,8 +27,10 @@ Members = dict[str, Any]
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[TrialNode]:
-    environment = {"PATH": stand_ins(tmp_path / "programs"), "HOST_WORD": "from the host", "OCP_OPERATOR_TOKEN_COPY": "never", "HOME": "/"}
-    with TrialNode(tmp_path / "node", clock=Clock(), environment=environment, enable_docker="auto", enable_wasm="auto", stop_grace_seconds=1.0) as running:
+    environment = {"PATH": stand_ins(tmp_path / "programs"), "HOST_WORD": "from the host", "OCP_OPERATOR_TOKEN_COPY": "never",
+                   "HOME": "/"}
+    with TrialNode(tmp_path / "node", clock=Clock(), environment=environment, enable_docker="auto", enable_wasm="auto",
+                   stop_grace_seconds=1.0) as running:
         yield running
 
 
@@ -55,7 +57,8 @@ def result(node: TrialNode, job: Members) -> Members:
 
 def failure(node: TrialNode, command: Any, **payload: Any) -> str:
     job = {name: payload.pop(name) for name in ("policy", "metadata", "requirements") if name in payload}
-    answer = submitted(node, {"kind": "shell.command", "dispatch_mode": "inline", "payload": {"command": command, **payload}, **job})
+    answer = submitted(node, {"kind": "shell.command", "dispatch_mode": "inline", "payload": {"command": command, **payload},
+                              **job})
     assert answer.status == 400 and answer.json["code"] == "job_failed", answer
     return answer.json["error"]
 
@@ -64,7 +67,8 @@ def failure(node: TrialNode, command: Any, **payload: Any) -> str:
 
 def test_a_list_is_run_as_it_is_and_a_text_by_the_shell(node: TrialNode) -> None:
     listed = result(node, shell(node, ["/bin/echo", "$HOME  two"]))
-    assert (listed["stdout"], listed["argv"], listed["exit_code"], listed["status"]) == ("$HOME  two\n", ["/bin/echo", "$HOME  two"], 0, "ok")
+    assert (listed["stdout"], listed["argv"], listed["exit_code"], listed["status"]) == (
+        "$HOME  two\n", ["/bin/echo", "$HOME  two"], 0, "ok")
     assert result(node, shell(node, "echo $((1 + 1))"))["argv"][:2] == ["/bin/sh", "-lc"]
 
 
@@ -73,7 +77,8 @@ def test_python_code_runs_with_its_arguments(node: TrialNode) -> None:
                         "payload": {"code": "import sys; print('py', sys.argv[1:])", "args": ["a", 7]}})["job"]
     assert said(node, job) == "py ['a', '7']\n"
     assert result(node, job)["argv"] == [sys.executable, "-c", "import sys; print('py', sys.argv[1:])", "a", "7"]
-    body = refused(submitted(node, {"kind": "python.inline", "dispatch_mode": "inline", "payload": {"code": "import sys; sys.exit(4)"}}), 400,
+    body = refused(submitted(node, {"kind": "python.inline", "dispatch_mode": "inline",
+                                    "payload": {"code": "import sys; sys.exit(4)"}}), 400,
                    "job_failed", "shell.command exited with code 4: ")
     assert body["job"]["executor"] == "shell-worker"
 
@@ -87,7 +92,8 @@ def test_host_variables_come_only_by_name_and_never_the_nodes_own(node: TrialNod
     policy = {"inherit_host_env": True, "inherit_env_allowlist": ["HOST_WORD", "NOT_SET", "OCP_OPERATOR_TOKEN_COPY"]}
     assert said(node, shell(node, ["/usr/bin/env"], env_policy=policy)) == "HOST_WORD=from the host\n"
     assert said(node, shell(node, ["/usr/bin/env"], env_policy=policy, env={"HOST_WORD": "own"})) == "HOST_WORD=own\n"
-    assert said(node, shell(node, ["/usr/bin/env"], env_policy=policy | {"allow_env_override": False}, env={"HOST_WORD": "own", "X": "1"})
+    assert said(node, shell(node, ["/usr/bin/env"], env_policy=policy | {"allow_env_override": False},
+                            env={"HOST_WORD": "own", "X": "1"})
                 ).splitlines() == ["HOST_WORD=from the host", "X=1"]
 
 
@@ -176,7 +182,8 @@ def test_secrets_of_every_source_reach_the_run_and_nothing_else(node: TrialNode)
         D={"source": "file", "path": "token.txt"}))
     assert (workspace(node) / "seen").read_text() == "inline-value/store-value/from the host/file-value\n"
     delivery = job["secret_delivery"]
-    assert [each["source"] for each in delivery] == ["inline", "store", "env", "file"] and all(each["resolved"] for each in delivery)
+    assert [each["source"] for each in delivery] == ["inline", "store", "env",
+                                                     "file"] and all(each["resolved"] for each in delivery)
     assert len({each["value_digest"] for each in delivery}) == 4 and delivery[1]["secret_id"]
     assert hashlib.sha256(b"inline-value").hexdigest() not in repr(delivery)
     database = b"".join(path.read_bytes() for path in node.folder.glob("ocp.db*"))
@@ -190,13 +197,15 @@ def test_secrets_of_every_source_reach_the_run_and_nothing_else(node: TrialNode)
 
 
 def test_a_required_secret_that_is_missing_fails_the_run_and_an_optional_one_is_left_out(node: TrialNode) -> None:
-    assert failure(node, "true", **secrets_job(B={"source": "store", "name": "missing"})) == "required secret binding missing value: B"
-    assert failure(node, "true", **secrets_job(B={"source": "env", "name": "OCP_OPERATOR_TOKEN_COPY"})) == "required secret binding missing value: B"
+    for source, name in (("store", "missing"), ("env", "OCP_OPERATOR_TOKEN_COPY")):
+        found = failure(node, "true", **secrets_job(B={"source": source, "name": name}))
+        assert found == "required secret binding missing value: B"
     optional = shell(node, "echo [${B-unset}]", **secrets_job(B={"source": "store", "name": "missing", "required": False}))
     assert said(node, optional) == "[unset]\n" and optional["secret_delivery"][0]["resolved"] is False
 
 
-@pytest.mark.parametrize("path, text", [("/etc/hosts", "file secret path must stay inside workspace_root"), ("gone", "file secret path does not exist"),
+@pytest.mark.parametrize("path, text", [("/etc/hosts", "file secret path must stay inside workspace_root"),
+                                        ("gone", "file secret path does not exist"),
                                         ("folder", "file secret path must be a file")])
 def test_a_secret_file_is_inside_the_workspace(node: TrialNode, path: str, text: str) -> None:
     (workspace(node) / "folder").mkdir()
@@ -217,7 +226,8 @@ def test_inline_secrets_are_kept_sealed_only_until_the_job_has_ended(node: Trial
 def test_a_peers_job_gets_what_it_brought_and_what_was_granted_to_that_peer(node: TrialNode) -> None:
     peer, other = TrialPeer("beta-node"), TrialPeer("other-node")
     peer.shakes_hands(node), other.shakes_hands(node)
-    assert node.post("/mesh/secrets/put", {"scope": "shared", "name": "n", "value": "granted-value", "metadata": {"allowed_peers": ["beta-node"]}}).status == 200
+    assert node.post("/mesh/secrets/put", {"scope": "shared", "name": "n", "value": "granted-value",
+                                           "metadata": {"allowed_peers": ["beta-node"]}}).status == 200
     (workspace(node) / "token.txt").write_text("x")
 
     def send(who: TrialPeer, **binding: Any) -> Any:
@@ -232,7 +242,8 @@ def test_a_peers_job_gets_what_it_brought_and_what_was_granted_to_that_peer(node
     for binding in ({"source": "store", "name": "n"}, {"value": "own"}):
         assert send(peer, **binding).json["status"] == "completed"
     seen = peer.post(node, "/mesh/jobs/submit", {"job": {"kind": "shell.command", "dispatch_mode": "inline", "payload": {
-        "command": ["/usr/bin/env"], "env_policy": {"inherit_host_env": True, "inherit_env_allowlist": ["HOST_WORD"]}}}}).json["job"]
+        "command": ["/usr/bin/env"], "env_policy": {"inherit_host_env": True,
+                                                    "inherit_env_allowlist": ["HOST_WORD"]}}}}).json["job"]
     assert seen["result_artifacts"] == {}
 
 
@@ -245,10 +256,12 @@ def test_a_job_may_ask_that_its_secrets_are_there_when_it_comes(node: TrialNode)
 # --- checkpoints
 
 def test_a_program_goes_on_from_the_checkpoint_it_left(tmp_path: Path) -> None:
-    program = ('if [ -n "$OCP_RESUME_CHECKPOINT_PATH" ]; then echo "on from $(cat $OCP_RESUME_CHECKPOINT_PATH) $OCP_RESUME_ARTIFACT_MEDIA_TYPE";'
+    program = ('if [ -n "$OCP_RESUME_CHECKPOINT_PATH" ]; then'
+               ' echo "on from $(cat $OCP_RESUME_CHECKPOINT_PATH) $OCP_RESUME_ARTIFACT_MEDIA_TYPE";'
                ' else echo \'{"step": 3}\' > $OCP_CHECKPOINT_PATH; echo no luck >&2; exit 1; fi')
     with TrialNode(tmp_path, workers=1, clock=Clock()) as node:
-        job = submit(node, {"kind": "shell.command", "payload": {"command": program}, "metadata": {"resumable": True, "max_attempts": 2}})["job"]
+        job = submit(node, {"kind": "shell.command", "payload": {"command": program},
+                            "metadata": {"resumable": True, "max_attempts": 2}})["job"]
         found = until(node, job["id"], "completed")
         assert said(node, found) == 'on from {"step": 3} application/json\n'
         first, second = found["attempts"]
@@ -269,8 +282,9 @@ def test_an_echo_is_told_where_it_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("left", ["", "no json", "[" * 100, "x" * 9_000_000])
 def test_what_is_no_checkpoint_is_not_taken_for_one(node: TrialNode, left: str) -> None:
     (workspace(node) / "left").write_text(left)
+    command = "cp left $OCP_CHECKPOINT_PATH; ln -sf /etc/hostname $OCP_CHECKPOINT_PATH.2; echo ok"
     job = submit(node, {"kind": "shell.command", "dispatch_mode": "inline", "metadata": {"resumable": True},
-                        "payload": {"command": "cp left $OCP_CHECKPOINT_PATH; ln -sf /etc/hostname $OCP_CHECKPOINT_PATH.2; echo ok"}})["job"]
+                        "payload": {"command": command}})["job"]
     assert job["status"] == "completed" and "checkpoint" not in job["result_artifacts"]
 
 
@@ -287,23 +301,28 @@ def arguments(node: TrialNode, answer: Any) -> list[str]:
 
 
 def test_a_container_is_run_bounded_and_without_secrets_on_its_command_line(node: TrialNode) -> None:
-    answer = container(node, command="echo hi", args=["more"], env={"B": "2", "A": "1"}, network="none", policy={"secret_scopes": ["s"]},
+    answer = container(node, command="echo hi", args=["more"], env={"B": "2", "A": "1"}, network="none",
+                       policy={"secret_scopes": ["s"]},
                        secrets={"TOKEN": "secret-token-value"}, requirements={"resources": {"cpu": 0.5, "memory_mb": 64}})
     argv = arguments(node, answer)
     job = answer.json["job"]
     root = os.path.realpath(workspace(node))
-    assert argv == ["run", "--rm", "--name", f"ocp-trial-node-{job['id'][:12]}", "--pids-limit", "512", "--security-opt", "no-new-privileges",
-                    "--cpus", "0.5", "--memory", "64m", "--network", "none", "-v", f"{root}:/workspace:ro", "--workdir", "/workspace/",
+    assert argv == ["run", "--rm", "--name", f"ocp-trial-node-{job['id'][:12]}", "--pids-limit", "512", "--security-opt",
+                    "no-new-privileges",
+                    "--cpus", "0.5", "--memory", "64m", "--network", "none", "-v", f"{root}:/workspace:ro", "--workdir",
+                    "/workspace/",
                     "-e", "A=1", "-e", "B=2", "--env", "TOKEN", "alpine", "/bin/sh", "-lc", "echo hi", "more"]
     found = result(node, job)
     assert "secret-token-value" not in repr(found) and "A=<redacted>" in found["docker_argv"]
-    assert (found["network_mode"], found["mounted_workspace"], found["image"], job["executor"]) == ("none", True, "alpine", "docker-worker")
+    assert (found["network_mode"], found["mounted_workspace"], found["image"], job["executor"]) == (
+        "none", True, "alpine", "docker-worker")
     assert "secret:***" in said(node, job)
 
 
 def test_a_container_mounts_the_workspace_only_as_far_as_it_was_asked_to(node: TrialNode) -> None:
     assert "-v" not in arguments(node, container(node, filesystem={"profile": "isolated"}))
-    assert f"{os.path.realpath(workspace(node))}:/workspace:rw" in arguments(node, container(node, filesystem={"writable_paths": ["out"]}))
+    mounted = arguments(node, container(node, filesystem={"writable_paths": ["out"]}))
+    assert f"{os.path.realpath(workspace(node))}:/workspace:rw" in mounted
 
 
 @pytest.mark.parametrize("mode", ["container:other", "odd"])
@@ -316,7 +335,8 @@ def test_the_hosts_network_is_for_the_operators_containers_only(node: TrialNode)
     assert "host" in arguments(node, container(node, network="host"))
     peer = TrialPeer("beta-node")
     peer.shakes_hands(node)
-    answer = peer.post(node, "/mesh/jobs/submit", {"job": {"kind": "docker.container", "payload": {"image": "alpine", "network": "host"}}})
+    answer = peer.post(node, "/mesh/jobs/submit", {"job": {"kind": "docker.container",
+                                                           "payload": {"image": "alpine", "network": "host"}}})
     assert answer.status == 400 and answer.json["error"] == "unsupported container network mode: host"
 
 
@@ -337,10 +357,12 @@ def test_a_component_is_run_by_path_by_id_and_by_digest(node: TrialNode) -> None
     digest = hashlib.sha256(b"\0asm demo").hexdigest()
     artifact = store(node, b"\0asm demo", media_type="application/wasm")
     root = os.path.realpath(workspace(node))
-    by_path = submit(node, {"kind": "wasm.component", "payload": {"component_ref": {"path": "demo.wasm"}, "entrypoint": "run", "args": ["--fast"],
+    by_path = submit(node, {"kind": "wasm.component", "payload": {"component_ref": {"path": "demo.wasm"}, "entrypoint": "run",
+                                                                  "args": ["--fast"],
                                                                   "env": {"MODE": "w"}, "network": {"mode": "none"}}})["job"]
     lines = said(node, by_path).splitlines()
-    assert lines[:10] == ["arg:run", "arg:--invoke", "arg:run", "arg:--dir", f"arg:{root}", "arg:--env", "arg:MODE=w", "arg:--env",
+    assert lines[:10] == ["arg:run", "arg:--invoke", "arg:run", "arg:--dir", f"arg:{root}", "arg:--env", "arg:MODE=w",
+                          "arg:--env",
                           f"arg:OCP_COMPONENT_DIGEST={digest}", "arg:--env"]
     assert lines[-3:-1] == [f"arg:{root}/demo.wasm", "arg:--fast"]
     assert result(node, by_path)["preopened_dir"] == root and by_path["executor"] == "wasm-worker"
@@ -349,8 +371,10 @@ def test_a_component_is_run_by_path_by_id_and_by_digest(node: TrialNode) -> None
 
 
 @pytest.mark.parametrize("reference, text", [
-    ({"path": "/etc/hosts"}, "wasm component path must stay inside workspace_root"), ({"path": "gone.wasm"}, "wasm component path does not exist"),
-    ({"id": "gone"}, "wasm component artifact is missing"), ({"digest": "00" * 32}, "wasm component source could not be resolved"),
+    ({"path": "/etc/hosts"}, "wasm component path must stay inside workspace_root"),
+    ({"path": "gone.wasm"}, "wasm component path does not exist"),
+    ({"id": "gone"}, "wasm component artifact is missing"),
+    ({"digest": "00" * 32}, "wasm component source could not be resolved"),
 ])
 def test_a_component_that_cannot_be_found_fails_in_the_protocols_words(node: TrialNode, reference: Members, text: str) -> None:
     refused(submitted(node, {"kind": "wasm.component", "payload": {"component_ref": reference}}), 400, "job_failed", text)
@@ -362,7 +386,8 @@ def test_a_component_that_is_not_what_was_named_is_not_run(node: TrialNode) -> N
     refused(answer, 400, "job_failed", "wasm component digest does not match")
 
 
-@pytest.mark.parametrize("job", [{"kind": "docker.container", "payload": {"image": "x"}}, {"kind": "wasm.component", "payload": {"component_ref": {"id": "x"}}}])
+@pytest.mark.parametrize("job", [{"kind": "docker.container", "payload": {"image": "x"}},
+                                 {"kind": "wasm.component", "payload": {"component_ref": {"id": "x"}}}])
 def test_a_lane_whose_program_is_missing_rejects_its_jobs_clearly(tmp_path: Path, job: Members) -> None:
     (tmp_path / "empty").mkdir()
     with TrialNode(tmp_path / "node", environment={"PATH": str(tmp_path / "empty")}) as node:
@@ -384,7 +409,8 @@ def test_cancelling_a_running_job_ends_its_whole_process_group(tmp_path: Path) -
         node.until(lambda: not alive(pid), "the end of the group")
         node.until(lambda: node.rooms["mesh.jobs"].runs.count() == 0)
         found = job_of(node, job["id"])
-        assert (found["status"], found["metadata"]["reason"], found["metadata"]["cancelled_by"], len(found["attempts"])) == ("cancelled", "stop", "op", 1)
+        assert (found["status"], found["metadata"]["reason"], found["metadata"]["cancelled_by"],
+                len(found["attempts"])) == ("cancelled", "stop", "op", 1)
         assert node.get("/mesh/workers").json["workers"][0]["active_attempts"] == 0
         after = submit(node, {"kind": "shell.command", "payload": {"command": "echo next"}})["job"]
         assert until(node, after["id"], "completed")
@@ -394,7 +420,9 @@ def test_the_caller_of_a_cancelled_inline_job_learns_that_it_was(tmp_path: Path)
     import threading
     with TrialNode(tmp_path, clock=Clock(), stop_grace_seconds=1.0) as node:
         answers: list[Any] = []
-        thread = threading.Thread(target=lambda: answers.append(submitted(node, {"kind": "demo", "command": "echo $$ > pid; sleep 300"})))
+        thread = threading.Thread(target=lambda: answers.append(submitted(node,
+                                                                          {"kind": "demo",
+                                                                           "command": "echo $$ > pid; sleep 300"})))
         thread.start()
         pid = Path(node.settings.workspace_root) / "pid"
         node.until(lambda: pid.exists() and pid.read_text().strip(), "the run")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ocp_node.mesh.artifacts import table as artifacts
 from tests.support.artifacts import store
 from tests.support.jobs import claim, complete, events, fail, fits, job_of, queued, refused, submit, submitted, taken, worker
 from tests.support.node import FROM_LAN, TrialNode
@@ -81,12 +82,15 @@ def test_a_cancelled_attempt_frees_its_slot_and_is_not_heard_any_more(node: Tria
     assert node.post(f"/mesh/jobs/attempts/{attempt['id']}/complete", {}).status == 409
     queued(node)
     assert claim(node)["status"] == "claimed"
-    assert [event["event_type"] for event in events(node, "mesh.queue.cancelled", "mesh.job.cancelled")] == ["mesh.queue.cancelled", "mesh.job.cancelled"]
+    assert [event["event_type"] for event in events(node, "mesh.queue.cancelled",
+                                                    "mesh.job.cancelled")] == ["mesh.queue.cancelled", "mesh.job.cancelled"]
 
 
-RESUMED = {"queued": "job has no checkpoint artifact", "failed": "job has no checkpoint artifact", "cancelled": "job has no checkpoint artifact",
+RESUMED = {"queued": "job has no checkpoint artifact", "failed": "job has no checkpoint artifact",
+           "cancelled": "job has no checkpoint artifact",
            "running": "running jobs cannot be recovered", "resuming": "running jobs cannot be recovered",
-           "completed": "completed or rejected jobs cannot be recovered", "rejected": "completed or rejected jobs cannot be recovered",
+           "completed": "completed or rejected jobs cannot be recovered",
+           "rejected": "completed or rejected jobs cannot be recovered",
            "retry_wait": "", "checkpointed": ""}
 
 
@@ -101,12 +105,14 @@ def test_a_resume_is_for_jobs_with_a_checkpoint_that_do_not_run(node: TrialNode,
     found = fits("mesh.jobs.resume", answer.json)
     assert found["status"] == found["job"]["status"] == "retry_wait" and found["queue_message"]["status"] == "queued"
     assert found["queue_message"]["queue_name"] == "default" and found["queue_message"]["metadata"]["recovery_count"] == 1
-    assert found["job"]["recovery"]["last_recovery_action"] == "resume_latest" and found["job"]["last_resume_requested_by"] == "op"
+    assert found["job"]["recovery"]["last_recovery_action"] == "resume_latest"
+    assert found["job"]["last_resume_requested_by"] == "op"
     assert set(found["job"]["resume_checkpoint_ref"]) == {"id", "digest", "media_type", "size_bytes", "path", "download_url"}
 
 
 RESTARTED = {"running": "running jobs cannot be recovered", "resuming": "running jobs cannot be recovered",
-             "completed": "completed or rejected jobs cannot be recovered", "rejected": "completed or rejected jobs cannot be recovered"}
+             "completed": "completed or rejected jobs cannot be recovered",
+             "rejected": "completed or rejected jobs cannot be recovered"}
 
 
 @pytest.mark.parametrize("state", ALL)
@@ -117,7 +123,8 @@ def test_a_restart_is_for_every_job_that_neither_runs_nor_is_done(node: TrialNod
         refused(answer, 409, "invalid_state", RESTARTED[state])
         return
     found = fits("mesh.jobs.restart", answer.json)["job"]
-    assert found["status"] == "retry_wait" and found["resume_checkpoint_ref"] == {} and found["last_restart_reason"] == "operator_restart"
+    assert found["status"] == "retry_wait" and found["resume_checkpoint_ref"] == {}
+    assert found["last_restart_reason"] == "operator_restart"
     assert found["metadata"]["recovery_request"] == {"ticket": 7} and found["executor"] == "" and found["lease"] == {}
     again = taken(node, job_id=job["id"])
     assert again["job"]["status"] == "running" and again["attempt"]["metadata"]["resumed_from_checkpoint_ref"] == {}
@@ -127,24 +134,28 @@ def test_a_resumed_job_goes_on_where_it_was_and_remembers_who_asked(node: TrialN
     job = checkpointed(node)
     order(node, job, "resume", operator_id="op-1", reason="resume latest checkpoint")
     again = taken(node)
-    assert again["job"]["status"] == "resuming" and again["attempt"]["metadata"]["resumed_from_checkpoint_ref"]["id"] == job["latest_checkpoint_ref"]["id"]
+    assert again["job"]["status"] == "resuming"
+    assert again["attempt"]["metadata"]["resumed_from_checkpoint_ref"]["id"] == job["latest_checkpoint_ref"]["id"]
     done = complete(node, again["attempt"]["id"])["job"]
     assert (done["resume_count"], done["last_resumed_by"], done["last_resume_reason"]) == (1, "op-1", "resume latest checkpoint")
-    assert [event["event_type"] for event in events(node, "mesh.job.resume", "mesh.queue.recovered")] == ["mesh.job.resume_requested", "mesh.queue.recovered"]
+    told = [event["event_type"] for event in events(node, "mesh.job.resume", "mesh.queue.recovered")]
+    assert told == ["mesh.job.resume_requested", "mesh.queue.recovered"]
 
 
 def test_a_recovery_grants_one_attempt_and_no_more(node: TrialNode) -> None:
     job = checkpointed(node)
     order(node, job, "restart")
     told = fail(node, taken(node)["attempt"]["id"])
-    assert told["status"] == "failed" and told["job"]["latest_checkpoint_ref"]["id"] and told["job"]["recovery"]["resumable"] is True
+    assert told["status"] == "failed" and told["job"]["latest_checkpoint_ref"]["id"]
+    assert told["job"]["recovery"]["resumable"] is True
 
 
 def test_a_checkpoint_can_be_chosen(node: TrialNode) -> None:
     job, other = checkpointed(node), checkpointed(node)
     own, foreign = job["latest_checkpoint_ref"]["id"], other["latest_checkpoint_ref"]["id"]
     plain = store(node, b"{}", job_id=job["id"])
-    for reference, status, text in ((foreign, 409, "checkpoint artifact does not belong to job"), (plain["id"], 409, "artifact is not a checkpoint"),
+    for reference, status, text in ((foreign, 409, "checkpoint artifact does not belong to job"),
+                                    (plain["id"], 409, "artifact is not a checkpoint"),
                                     ("gone", 404, "checkpoint artifact not found")):
         answer = order(node, job, "resume-from-checkpoint", checkpoint_artifact_id=reference)
         assert (answer.status, answer.json["error"]) == (status, text)
@@ -156,9 +167,8 @@ def test_a_checkpoint_can_be_chosen(node: TrialNode) -> None:
 
 def test_a_checkpoint_that_is_gone_leaves_the_job_as_it_was(node: TrialNode) -> None:
     job = checkpointed(node)
-    artifacts = node.rooms["mesh.artifacts"]
     checkpoint = job["latest_checkpoint_ref"]
-    node.core.writer.run(lambda connection: artifacts.remove(connection, checkpoint["id"], checkpoint["digest"], "test", "durable"))
+    node.core.writer.run(lambda connection: artifacts.drop(connection, checkpoint["id"], checkpoint["digest"]))
     refused(order(node, job, "resume"), 404, "not_found", "checkpoint artifact not found")
     assert job_of(node, job["id"])["status"] == "checkpointed"
 
@@ -203,7 +213,8 @@ def test_an_unknown_job_is_not_found(node: TrialNode, what: str) -> None:
 def test_orders_are_the_operators_and_of_the_peer_that_sent_the_job(node: TrialNode, what: str) -> None:
     owner, other = TrialPeer("owner-node"), TrialPeer("other-node")
     owner.shakes_hands(node), other.shakes_hands(node)
-    sent = owner.post(node, "/mesh/jobs/submit", {"job": {"kind": "agent.echo", "dispatch_mode": "queued", "metadata": {"resumable": True}}}).json["job"]
+    sent = owner.post(node, "/mesh/jobs/submit", {"job": {"kind": "agent.echo", "dispatch_mode": "queued",
+                                                          "metadata": {"resumable": True}}}).json["job"]
     fail(node, taken(node)["attempt"]["id"], retryable=False, metadata={"checkpoint": 1})
     path = f"/mesh/jobs/{sent['id']}/{what}"
     assert node.post(path, {}, FROM_LAN).status == 401

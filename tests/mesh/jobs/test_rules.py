@@ -9,20 +9,21 @@ import pytest
 from ocp_node.base.errors import Refusal
 from ocp_node.mesh.jobs import rules
 
-# What the protocol's table of job states says, row by row; "-" is refused, " " cannot come about and is refused as well.
-#               claim        claim_resume complete     fail_retry   fail_ckpt      fail_final expire    expire_resume exhaust  cancel       resume        restart       replay   reject
+# What the protocol's table of job states says, row by row; "-" is refused.
+# The columns are `rules.EVENTS`.
 JOB_TABLE = {
-    "queued":       "running      resuming     -            -            -              -          -         -             -        cancelled    retry_wait    retry_wait    queued   rejected",
-    "retry_wait":   "running      resuming     -            -            -              -          -         -             -        cancelled    retry_wait    retry_wait    queued   -",
-    "running":      "-            -            completed    retry_wait   checkpointed   failed     queued    retry_wait    failed   cancelled    -             -             -        -",
-    "resuming":     "-            -            completed    retry_wait   checkpointed   failed     queued    retry_wait    failed   cancelled    -             -             -        -",
-    "checkpointed": "-            -            -            -            -              -          -         -             -        cancelled    retry_wait    retry_wait    -        -",
-    "completed":    "-            -            -            -            -              -          -         -             -        -            -             -             -        -",
-    "failed":       "-            -            -            -            -              -          -         -             -        -            retry_wait    retry_wait    queued   -",
-    "cancelled":    "-            -            -            -            -              -          -         -             -        -            retry_wait    retry_wait    queued   -",
-    "rejected":     "-            -            -            -            -              -          -         -             -        -            -             -             -        -",
+    "queued": "running resuming - - - - - - - cancelled retry_wait retry_wait queued rejected",
+    "retry_wait": "running resuming - - - - - - - cancelled retry_wait retry_wait queued -",
+    "running": "- - completed retry_wait checkpointed failed queued retry_wait failed cancelled - - - -",
+    "resuming": "- - completed retry_wait checkpointed failed queued retry_wait failed cancelled - - - -",
+    "checkpointed": "- - - - - - - - - cancelled retry_wait retry_wait - -",
+    "completed": "- - - - - - - - - - - - - -",
+    "failed": "- - - - - - - - - - retry_wait retry_wait queued -",
+    "cancelled": "- - - - - - - - - - retry_wait retry_wait queued -",
+    "rejected": "- - - - - - - - - - - - - -",
 }
-JOB_CASES = [(state, event, after) for state, row in JOB_TABLE.items() for event, after in zip(rules.EVENTS, row.split(), strict=True)]
+JOB_CASES = [(state, event, after) for state, row in JOB_TABLE.items() for event,
+             after in zip(rules.EVENTS, row.split(), strict=True)]
 
 
 @pytest.mark.parametrize("state, event, after", JOB_CASES)
@@ -78,10 +79,12 @@ def test_the_same_outcome_told_twice_is_taken_once_even_when_the_message_moved_o
 
 @pytest.mark.parametrize("retryable, number, budget, resumable, checkpoint, what", [
     (True, 1, 2, False, False, rules.RETRY), (True, 1, 2, True, True, rules.RETRY), (True, 2, 2, False, False, rules.FINAL),
-    (False, 1, 9, False, False, rules.FINAL), (False, 1, 9, True, True, rules.CHECKPOINT), (True, 2, 2, True, True, rules.CHECKPOINT),
+    (False, 1, 9, False, False, rules.FINAL), (False, 1, 9, True, True, rules.CHECKPOINT),
+    (True, 2, 2, True, True, rules.CHECKPOINT),
     (True, 2, 2, True, False, rules.FINAL), (True, 2, 2, False, True, rules.FINAL),
 ])
-def test_the_first_consequence_that_fits_a_failure_holds(retryable: bool, number: int, budget: int, resumable: bool, checkpoint: bool,
+def test_the_first_consequence_that_fits_a_failure_holds(retryable: bool, number: int, budget: int, resumable: bool,
+                                                         checkpoint: bool,
                                                          what: rules.Failure) -> None:
     assert rules.failure(retryable, number, budget, resumable, checkpoint) is what
 

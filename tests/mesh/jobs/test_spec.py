@@ -24,11 +24,13 @@ def refusal(job: Members) -> tuple[str, str]:
 
 @pytest.mark.parametrize("given, policy", [
     ({}, {"classification": "trusted", "mode": "batch", "secret_scopes": []}),
-    ({"visibility": "PUBLIC", "execution_mode": "Interactive"}, {"classification": "public", "mode": "interactive", "secret_scopes": []}),
+    ({"visibility": "PUBLIC", "execution_mode": "Interactive"},
+     {"classification": "public", "mode": "interactive", "secret_scopes": []}),
     ({"label": "private", "secret_scopes": [" a ", ""]}, {"classification": "private", "mode": "batch", "secret_scopes": ["a"]}),
     ({"classification": "odd", "mode": "odd", "surplus": 1}, {"classification": "trusted", "mode": "batch", "secret_scopes": []}),
     ({"retention": "session", "notes": "n", "max_runtime_seconds": 5, "approval_required": "yes"},
-     {"classification": "trusted", "mode": "batch", "secret_scopes": [], "retention": "session", "notes": "n", "max_runtime_seconds": 5,
+     {"classification": "trusted", "mode": "batch", "secret_scopes": [], "retention": "session", "notes": "n",
+      "max_runtime_seconds": 5,
       "approval_required": True}),
 ])
 def test_the_policy_has_one_form(given: Members, policy: Members) -> None:
@@ -40,7 +42,8 @@ def test_the_policy_has_one_form(given: Members, policy: Members) -> None:
     ({"max_attempts": "3"}, 3, False, "stateless", 2, (False, "none", "durable", False)),
     ({"retries": 4, "retry_policy": {"max_attempts": 0}}, 4, False, "stateless", 3, (False, "none", "durable", False)),
     ({"resumable": "yes"}, 1, True, "checkpoint", 0, (True, "manual", "durable", True)),
-    ({"resumability": {"enabled": True, "max_resume_attempts": 7}, "checkpoint_policy": {"mode": "automatic", "retention_class": "SESSION",
+    ({"resumability": {"enabled": True, "max_resume_attempts": 7},
+      "checkpoint_policy": {"mode": "automatic", "retention_class": "SESSION",
                                                                                           "on_retry": "no"}},
      1, True, "checkpoint", 7, (True, "automatic", "session", False)),
     ({"resumability": {"enabled": "false"}, "resumable": True}, 1, False, "stateless", 0, (False, "none", "durable", False)),
@@ -62,7 +65,8 @@ def test_nobody_can_forge_what_only_the_node_writes() -> None:
 
 
 @pytest.mark.parametrize("job, dispatch", [
-    ({"kind": "shell.command", "payload": {"command": "x"}}, "queued"), ({"kind": "python.inline", "payload": {"code": "x"}}, "queued"),
+    ({"kind": "shell.command", "payload": {"command": "x"}}, "queued"),
+    ({"kind": "python.inline", "payload": {"code": "x"}}, "queued"),
     ({"kind": "Shell.Command", "payload": {"command": "x"}}, "queued"),
     ({"kind": "docker.container", "payload": {"image": "x"}}, "inline"), ({"kind": "agent.echo"}, "inline"),
     ({"kind": "demo", "payload": {"command": "x"}}, "inline"), ({"kind": "agent.echo", "dispatch_mode": "QUEUED"}, "queued"),
@@ -74,12 +78,14 @@ def test_a_kind_says_where_it_goes_unless_the_job_does(job: Members, dispatch: s
 
 
 @pytest.mark.parametrize("timeout, policy, most, seconds", [
-    (None, {}, 3600.0, 300), (5, {}, 3600.0, 5), ("7", {}, 3600.0, 7), (0.2, {}, 3600.0, 300), (-3, {}, 3600.0, 1), (9000, {}, 3600.0, 3600),
+    (None, {}, 3600.0, 300), (5, {}, 3600.0, 5), ("7", {}, 3600.0, 7), (0.2, {}, 3600.0, 300), (-3, {}, 3600.0, 1),
+    (9000, {}, 3600.0, 3600),
     (100, {"max_runtime_seconds": 10}, 3600.0, 10), (None, {}, 60.0, 60), (True, {}, 3600.0, 1),
 ])
 def test_a_time_limit_is_bounded_by_policy_and_node(timeout: Any, policy: Members, most: float, seconds: int) -> None:
     payload = {"command": "x"} | ({} if timeout is None else {"timeout_seconds": timeout})
-    assert asked({"kind": "shell.command", "payload": payload, "policy": policy}, most).spec["execution"]["timeout_seconds"] == seconds
+    assert asked({"kind": "shell.command", "payload": payload, "policy": policy},
+                 most).spec["execution"]["timeout_seconds"] == seconds
 
 
 @pytest.mark.parametrize("job, code, text", [
@@ -89,12 +95,14 @@ def test_a_time_limit_is_bounded_by_policy_and_node(timeout: Any, policy: Member
     ({"kind": "docker.container", "payload": {}}, "invalid_request", "docker.container requires payload.image"),
     ({"kind": "wasm.component", "payload": {}}, "invalid_request", "wasm.component requires payload.component_ref"),
     ({"kind": "agent.echo", "runtime": {"runtime_type": "odd"}}, "invalid_request", "unsupported runtime_type"),
-    ({"kind": "agent.echo", "metadata": {"resumability": {"enabled": True, "mode": "odd"}}}, "invalid_request", "unsupported resumability mode"),
+    ({"kind": "agent.echo", "metadata": {"resumability": {"enabled": True, "mode": "odd"}}}, "invalid_request",
+     "unsupported resumability mode"),
     ({"kind": "agent.echo", "metadata": {"checkpoint_policy": {"enabled": True, "mode": "magic"}}}, "invalid_request",
      "unsupported checkpoint mode"),
     ({"kind": "shell.command", "payload": {"command": "x", "timeout_seconds": "soon"}}, "invalid_request",
      "timeout_seconds must be an integer"),
-    ({"kind": "shell.command", "payload": {"command": "x", "env": {"1A": "x"}}}, "invalid_request", "invalid environment variable name: 1A"),
+    ({"kind": "shell.command", "payload": {"command": "x", "env": {"1A": "x"}}}, "invalid_request",
+     "invalid environment variable name: 1A"),
     ({"kind": "shell.command", "payload": {"command": "x", "env": []}, "policy": []}, "", ""),
     ({"kind": "shell.command", "payload": {"command": "x"}, "policy": [1]}, "invalid_request", "policy must be an object"),
     ({"kind": 7}, "invalid_request", "job.kind must be a string"),
@@ -117,7 +125,8 @@ def test_what_cannot_be_run_is_refused_in_the_protocols_words(job: Members, code
     ({"T-X": "v"}, ["a"], "invalid_request", "invalid environment variable name: T-X"),
 ])
 def test_secret_bindings_are_refused_in_the_protocols_words(secrets: Members, scopes: list[str], code: str, text: str) -> None:
-    assert refusal({"kind": "shell.command", "payload": {"command": "x", "secrets": secrets}, "policy": {"secret_scopes": scopes}}) == (code, text)
+    assert refusal({"kind": "shell.command", "payload": {"command": "x", "secrets": secrets},
+                    "policy": {"secret_scopes": scopes}}) == (code, text)
 
 
 def test_inline_secret_values_are_taken_out_of_everything_that_is_kept() -> None:
@@ -126,7 +135,8 @@ def test_inline_secret_values_are_taken_out_of_everything_that_is_kept() -> None
                                                            "C": {"source": "store", "name": "n"}}}})
     assert found.secrets == {"A": "plain-value", "B": "other-value"}
     assert "plain-value" not in repr((found.payload, found.spec)) and "other-value" not in repr((found.payload, found.spec))
-    assert found.payload["secrets"] == {"A": {"source": "inline", "redacted": True}, "B": {"scope": "a", "source": "inline", "redacted": True},
+    assert found.payload["secrets"] == {"A": {"source": "inline", "redacted": True},
+                                        "B": {"scope": "a", "source": "inline", "redacted": True},
                                         "C": {"source": "store", "name": "n"}}
     secrets = found.spec["runtime_environment"]["secrets"]
     assert [binding["provider_ref"] for binding in secrets["bindings"]] == ["inline", "inline", "store:a/n"]
@@ -145,7 +155,8 @@ def test_the_simple_form_is_lifted_into_the_payload() -> None:
     assert "payload" not in spec.lifted({"kind": "x", "payload_ref": {"id": "1"}})
 
 
-@pytest.mark.parametrize("payload, kind, capabilities", [({"command": "echo"}, "shell.command", ["shell"]), ({}, "agent.echo", [])])
+@pytest.mark.parametrize("payload, kind, capabilities",
+                         [({"command": "echo"}, "shell.command", ["shell"]), ({}, "agent.echo", [])])
 def test_a_demo_is_a_shell_command_or_an_echo(payload: Members, kind: str, capabilities: list[str]) -> None:
     found = asked({"kind": "demo", "payload": payload})
     assert (found.kind, found.spec["kind"], found.requirements["capabilities"], found.spec["execution"]["timeout_seconds"]) == (
@@ -153,17 +164,21 @@ def test_a_demo_is_a_shell_command_or_an_echo(payload: Members, kind: str, capab
 
 
 def test_a_network_without_a_mode_is_the_default_one() -> None:
-    modes = {str(value): asked({"kind": "shell.command", "payload": {"command": "x", "network": value}}).spec["runtime_environment"]["network"]
+    modes = {str(value): asked({"kind": "shell.command",
+                                "payload": {"command": "x", "network": value}}).spec["runtime_environment"]["network"]
              for value in ({}, "NONE", {"mode": "bridge"}, None)}
-    assert modes == {"{}": {"mode": "default"}, "NONE": {"mode": "none"}, "{'mode': 'bridge'}": {"mode": "bridge"}, "None": {"mode": "default"}}
+    assert modes == {"{}": {"mode": "default"}, "NONE": {"mode": "none"}, "{'mode': 'bridge'}": {"mode": "bridge"},
+                     "None": {"mode": "default"}}
 
 
 def test_resources_that_cannot_be_read_are_left_out() -> None:
-    found = spec.resources_of({"cpu": "2.5", "memory_mb": 64.9, "disk_mb": "many", "gpus": -1, "gpu_class": "Apple-Silicon", "workload_class": "gpu",
+    found = spec.resources_of({"cpu": "2.5", "memory_mb": 64.9, "disk_mb": "many", "gpus": -1, "gpu_class": "Apple-Silicon",
+                               "workload_class": "gpu",
                                "other": 1})
     assert found == {"cpu": 2.5, "memory_mb": 64, "gpus": 0, "gpu_class": "metal", "workload_class": "gpu_inference"}
 
 
-@pytest.mark.parametrize("word, kind", [("nvidia", "cuda"), ("AMD", "rocm"), ("", "none"), ("abacus", "generic"), ("d3d12", "directml")])
+@pytest.mark.parametrize("word, kind", [("nvidia", "cuda"), ("AMD", "rocm"), ("", "none"), ("abacus", "generic"),
+                                        ("d3d12", "directml")])
 def test_graphics_processors_have_the_protocols_words(word: str, kind: str) -> None:
     assert spec.gpu_class(word) == kind

@@ -35,7 +35,8 @@ def test_the_documented_call_works_as_it_stands_on_a_fresh_node(tmp_path: Path) 
                               raw=b'{"job":{"kind":"demo","command":"echo hello from ocp"}}')
         assert answer.status == 200 and answer.json["status"] == "completed"
         job = fits("mesh.jobs.submit", answer.json)["job"]
-        assert (job["status"], job["kind"], job["spec"]["kind"], job["executor"]) == ("completed", "demo", "shell.command", "shell-worker")
+        assert (job["status"], job["kind"], job["spec"]["kind"], job["executor"]) == (
+            "completed", "demo", "shell.command", "shell-worker")
         assert text_of(node, job["result_artifacts"]["stdout"]) == "hello from ocp\n"
 
 
@@ -48,7 +49,8 @@ def test_a_bare_job_is_taken_like_one_that_is_wrapped(node: TrialNode) -> None:
 
 
 @pytest.mark.parametrize("body, schema, paths", [
-    ({}, "SignedEnvelope", ["$.request", "$.body"]), ({"request": {}}, "SignedEnvelope", None), ({"body": {}}, "SignedEnvelope", None),
+    ({}, "SignedEnvelope", ["$.request", "$.body"]), ({"request": {}}, "SignedEnvelope", None),
+    ({"body": {}}, "SignedEnvelope", None),
     ({"jobs": 1}, "JobSubmissionRequest", None), ({"job": "text"}, "JobSubmissionRequest", None),
 ])
 def test_a_body_in_no_known_form_is_measured_by_the_schema(node: TrialNode, body: Members, schema: str, paths: Any) -> None:
@@ -64,7 +66,8 @@ def test_a_body_in_no_known_form_is_measured_by_the_schema(node: TrialNode, body
 def test_the_plain_forms_are_the_operators_alone(tmp_path: Path, body: Members) -> None:
     with TrialNode(tmp_path, operator_token=TOKEN) as node:
         answer = node.post("/mesh/jobs/submit", body)
-        assert answer.status == 401 and answer.json["error"] == "operator authorization required" and "WWW-Authenticate" not in answer.json
+        assert answer.status == 401 and answer.json["error"] == "operator authorization required"
+        assert "WWW-Authenticate" not in answer.json
         assert answer.json["method"] == "POST" and answer.json["path"] == "/mesh/jobs/submit"
         assert node.post("/mesh/jobs/submit", body, {"X-OCP-Operator-Token": "wrong"}).status == 401
         assert node.post("/mesh/jobs/submit", body, AS_OPERATOR).status == 200
@@ -72,7 +75,8 @@ def test_the_plain_forms_are_the_operators_alone(tmp_path: Path, body: Members) 
 
 def test_guessing_the_token_here_is_counted_as_anywhere(tmp_path: Path) -> None:
     with TrialNode(tmp_path, operator_token=TOKEN) as node:
-        statuses = [node.post("/mesh/jobs/submit", {"kind": "demo"}, {"X-OCP-Operator-Token": f"guess-{number}"}).status for number in range(25)]
+        statuses = [node.post("/mesh/jobs/submit", {"kind": "demo"}, {"X-OCP-Operator-Token": f"guess-{number}"}).status
+                    for number in range(25)]
         assert statuses[0] == 401 and statuses[-1] == 429
 
 
@@ -81,7 +85,8 @@ def test_neither_the_network_nor_a_foreign_page_can_submit_the_plain_forms(node:
     assert node.post("/mesh/jobs/submit", body, FROM_LAN).status == 401
     assert node.post("/mesh/jobs/submit", body, {"Origin": "http://evil.example"}).status == 403
     assert node.post("/mesh/jobs/submit", body, {"Sec-Fetch-Site": "cross-site"}).status == 403
-    assert node.request("POST", "/mesh/jobs/submit", headers={"Content-Type": "text/plain"}, raw=b'{"kind":"demo","command":"true"}').status == 415
+    assert node.request("POST", "/mesh/jobs/submit", headers={"Content-Type": "text/plain"},
+                        raw=b'{"kind":"demo","command":"true"}').status == 415
     assert node.get("/mesh/queue/metrics").json["counts"]["queued"] == 0
 
 
@@ -141,7 +146,8 @@ def test_one_request_that_comes_three_times_at_once_runs_once(node: TrialNode) -
     for thread in threads:
         thread.join(30)
     assert [answer.status for answer in answers] == [200, 200, 200]
-    assert {answer.json["status"] for answer in answers} == {"completed"} and len({answer.json["job"]["id"] for answer in answers}) == 1
+    assert {answer.json["status"] for answer in answers} == {"completed"}
+    assert len({answer.json["job"]["id"] for answer in answers}) == 1
     assert (Path(node.settings.workspace_root) / "count.txt").read_text() == "x\n"
 
 
@@ -150,7 +156,8 @@ def test_inline_runs_beyond_the_bound_wait_for_a_place_and_are_turned_away_after
         answers: dict[str, Any] = {}
 
         def send(name: str, command: str) -> threading.Thread:
-            thread = threading.Thread(target=lambda: answers.update({name: submitted(node, {"kind": "demo", "command": command}, name)}))
+            job = {"kind": "demo", "command": command}
+            thread = threading.Thread(target=lambda: answers.update({name: submitted(node, job, name)}))
             thread.start()
             return thread
 
@@ -175,15 +182,20 @@ def test_inline_runs_beyond_the_bound_wait_for_a_place_and_are_turned_away_after
 # --- queued
 
 def test_a_queued_job_waits_with_its_message(node: TrialNode) -> None:
-    answer = submit(node, {"kind": "shell.command", "payload": {"command": ["/bin/echo", "queued"]}, "placement": {"queue_class": "batch"},
-                           "requirements": {"resources": {"cpu": 0.5, "memory_mb": 64}}, "metadata": {"retry_policy": {"max_attempts": 2}},
+    answer = submit(node, {"kind": "shell.command", "payload": {"command": ["/bin/echo", "queued"]},
+                           "placement": {"queue_class": "batch"},
+                           "requirements": {"resources": {"cpu": 0.5, "memory_mb": 64}},
+                           "metadata": {"retry_policy": {"max_attempts": 2}},
                            "artifact_outputs": [{"name": "stdout-log"}]}, "q-1")
     job, message = answer["job"], answer["queue_message"]
     assert answer["status"] == job["status"] == "queued" and job["queue"] == message
-    assert (message["queue_name"], message["status"], message["delivery_attempts"], message["dead_letter_queue"]) == ("batch", "queued", 0, "batch.dlq")
+    assert (message["queue_name"], message["status"], message["delivery_attempts"], message["dead_letter_queue"]) == (
+        "batch", "queued", 0, "batch.dlq")
     assert job["metadata"]["job_spec"] == job["spec"] and job["spec"]["artifacts"]["outputs"] == [{"name": "stdout-log"}]
-    assert job["requirements"] == {"capabilities": ["shell"], "resources": {"cpu": 0.5, "memory_mb": 64}, "placement": {"queue_class": "batch"}}
-    assert job["metadata"]["queue_policy"] == {"ack_deadline_seconds": 300, "retention_seconds": 604800, "replay_window_seconds": 86400,
+    assert job["requirements"] == {"capabilities": ["shell"], "resources": {"cpu": 0.5, "memory_mb": 64},
+                                   "placement": {"queue_class": "batch"}}
+    assert job["metadata"]["queue_policy"] == {"ack_deadline_seconds": 300, "retention_seconds": 604800,
+                                               "replay_window_seconds": 86400,
                                                "dead_letter_queue": "batch.dlq"}
     assert [event["event_type"] for event in events(node, "mesh.job", "mesh.queue")] == ["mesh.job.queued", "mesh.queue.enqueued"]
 
@@ -213,7 +225,8 @@ def test_a_missing_capability_rejects_the_job_and_keeps_it_to_be_looked_at(node:
 def test_what_is_wrong_with_a_job_is_told_and_nothing_is_kept(node: TrialNode) -> None:
     refused(submitted(node, {"kind": ""}), 400, "invalid_request", "job.kind is required")
     refused(submitted(node, {"kind": "shell.command"}), 400, "invalid_request", "shell.command requires payload.command")
-    refused(submitted(node, {"kind": "agent.echo"}, "r" * 129), 400, "invalid_request", "request_id must be at most 128 characters")
+    refused(submitted(node, {"kind": "agent.echo"}, "r" * 129), 400, "invalid_request",
+            "request_id must be at most 128 characters")
     assert events(node, "mesh.job") == []
 
 
@@ -240,7 +253,8 @@ def test_a_trusted_peers_echo_is_done_and_its_lease_is_the_peers(node: TrialNode
     answer = sent(node, peer, {"kind": "agent.echo", "payload": {"message": "x"}, "origin": "forged-node"})
     assert answer.status == 200 and answer.json["status"] == "completed"
     job = answer.json["job"]
-    assert job["origin"] == "beta-node" and job["lease"]["peer_id"] == "beta-node" and job["metadata"]["submitted_by"] == "beta-node"
+    assert job["origin"] == "beta-node" and job["lease"]["peer_id"] == "beta-node"
+    assert job["metadata"]["submitted_by"] == "beta-node"
 
 
 def test_an_envelope_is_taken_once(node: TrialNode) -> None:
@@ -257,15 +271,19 @@ def test_an_envelope_is_taken_once(node: TrialNode) -> None:
     ("market", "private", "rejected", "policy_denied"), ("market", "trusted", "rejected", "policy_denied"),
     ("market", "public", "completed", None), ("public", "public", "completed", None), ("partner", "private", "completed", None),
 ])
-def test_a_tier_says_which_data_a_peer_may_send(node: TrialNode, tier: str, classification: str, status: str, reason: Any) -> None:
+def test_a_tier_says_which_data_a_peer_may_send(node: TrialNode, tier: str, classification: str, status: str,
+                                                reason: Any) -> None:
     peer = TrialPeer(f"{tier}-node")
     peer.shakes_hands(node, trust_tier=tier)
-    answer = sent(node, peer, {"kind": "agent.echo", "policy": {"classification": classification}, "payload": {"message": "x"}}).json
+    answer = sent(node, peer, {"kind": "agent.echo", "policy": {"classification": classification},
+                               "payload": {"message": "x"}}).json
     assert answer["status"] == status and answer["job"]["metadata"].get("reason") == reason
 
 
-CODE = [{"kind": "shell.command", "payload": {"command": "touch ran"}}, {"kind": "python.inline", "payload": {"code": "open('ran','w')"}},
-        {"kind": "docker.container", "payload": {"image": "x"}}, {"kind": "wasm.component", "payload": {"component_ref": {"id": "x"}}},
+CODE = [{"kind": "shell.command", "payload": {"command": "touch ran"}},
+        {"kind": "python.inline", "payload": {"code": "open('ran','w')"}},
+        {"kind": "docker.container", "payload": {"image": "x"}},
+        {"kind": "wasm.component", "payload": {"component_ref": {"id": "x"}}},
         {"kind": "demo", "payload": {"command": "touch ran"}}, {"kind": "SHELL.Command", "payload": {"command": "touch ran"}}]
 
 
@@ -283,7 +301,8 @@ def test_strangers_and_peers_beyond_this_machine_run_nothing(tmp_path: Path, job
         public = sent(node, market, {**job, "dispatch_mode": mode, "policy": {"classification": "public"}})
         assert public.json["status"] == "rejected" and public.json["job"]["metadata"]["reason"] == "remote_execution_denied"
         assert not (Path(node.settings.workspace_root) / "ran").exists()
-        assert node.get("/mesh/queue/metrics").json["counts"] == {"queued": 0, "inflight": 0, "acked": 0, "dead_letter": 0, "cancelled": 0}
+        assert node.get("/mesh/queue/metrics").json["counts"] == {"queued": 0, "inflight": 0, "acked": 0, "dead_letter": 0,
+                                                                  "cancelled": 0}
 
 
 def test_an_unknown_sender_is_refused_before_anything_is_kept(node: TrialNode) -> None:
@@ -307,7 +326,8 @@ def test_code_of_a_trusted_peer_runs_from_this_machine_or_where_it_was_switched_
 def test_a_peer_cannot_see_or_squat_the_request_ids_of_another(node: TrialNode) -> None:
     one, other = TrialPeer("one-node"), TrialPeer("other-node")
     one.shakes_hands(node), other.shakes_hands(node)
-    envelopes = [peer.sign(node, "/mesh/jobs/submit", {"job": {"kind": "agent.echo", "payload": {"of": peer.node_id}}}) for peer in (one, other)]
+    envelopes = [peer.sign(node, "/mesh/jobs/submit", {"job": {"kind": "agent.echo", "payload": {"of": peer.node_id}}})
+                 for peer in (one, other)]
     from ocp_node.base.ids import Ids
     from ocp_node.crypto import envelopes as protocol
     bodies = [envelope["body"] for envelope in envelopes]
@@ -323,7 +343,8 @@ def test_a_peer_cannot_have_an_artifact_as_payload_that_it_may_not_read(node: Tr
     market, partner = TrialPeer("market-node"), TrialPeer("partner-node")
     market.shakes_hands(node, trust_tier="market"), partner.shakes_hands(node, trust_tier="partner")
     found = {name: store(node, b'{"m": 1}', policy={"classification": name}) for name in ("public", "trusted", "private")}
-    statuses = {(peer.node_id, name): sent(node, peer, {"kind": "agent.echo", "policy": {"classification": "public"}, "origin": "",
+    statuses = {(peer.node_id, name): sent(node, peer, {"kind": "agent.echo", "policy": {"classification": "public"},
+                                                        "origin": "",
                                                          "payload_ref": {"id": artifact["id"]}}).status
                 for peer in (market, partner) for name, artifact in found.items()}
     assert statuses == {("market-node", "public"): 200, ("market-node", "trusted"): 403, ("market-node", "private"): 403,
@@ -355,7 +376,8 @@ def asked_for(node: TrialNode, **more: Any) -> tuple[Members, Members]:
 def test_a_job_that_asks_for_an_approval_waits_for_it_whatever_its_dispatch(tmp_path: Path) -> None:
     with TrialNode(tmp_path, workers=1) as node:
         job, approval = asked_for(node)
-        assert job["status"] == "queued" and job["queue"]["metadata"]["hold"] == {"reason": "approval_pending", "approval_id": approval["id"]}
+        assert job["status"] == "queued"
+        assert job["queue"]["metadata"]["hold"] == {"reason": "approval_pending", "approval_id": approval["id"]}
         assert approval["related_job_id"] == job["id"] and approval["request_id"] == f"job-approval-{job['id']}"
         node.post("/mesh/workers/register", {"worker_id": "w1", "capabilities": ["worker-runtime"]})
         assert node.post("/mesh/workers/w1/claim", {}).json["reason"] == "no_jobs"
@@ -369,7 +391,8 @@ def test_a_job_that_asks_for_an_approval_waits_for_it_whatever_its_dispatch(tmp_
 
 @pytest.mark.parametrize("decision, status, message, action, reason", [
     ("rejected", "rejected", "cancelled", "rejected", "approval_rejected"), ("deferred", "queued", "queued", "held", None)])
-def test_a_decision_against_the_job_rejects_it_and_a_deferral_holds_it(node: TrialNode, decision: str, status: str, message: str, action: str,
+def test_a_decision_against_the_job_rejects_it_and_a_deferral_holds_it(node: TrialNode, decision: str, status: str, message: str,
+                                                                       action: str,
                                                                        reason: Any) -> None:
     job, approval = asked_for(node, metadata={"approval": {"required": True, "severity": "high"}})
     assert approval["severity"] == "high"

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from ocp_node.base.clock import instant_seconds
+from ocp_node.mesh.jobs import table as jobs_table
+from ocp_node.mesh.queue import table
 from tests.support.jobs import claim, complete, events, fail, fits, job_of, queued, refused, taken, worker
 from tests.support.node import FROM_LAN, TrialNode
 
@@ -70,7 +72,8 @@ def test_resources_count_where_the_worker_has_declared_them(node: TrialNode) -> 
 def test_a_mission_of_high_priority_overtakes_only_within_one_second(node: TrialNode) -> None:
     jobs = node.rooms["mesh.jobs"]
     plain = queued(node)
-    document = {"kind": "shell.command", "payload": {"command": "true"}, "metadata": {"mission": {"mission_id": "m", "priority": "critical"}}}
+    document = {"kind": "shell.command", "payload": {"command": "true"},
+                "metadata": {"mission": {"mission_id": "m", "priority": "critical"}}}
     judged = jobs.intake.judge(document, "m:job", ours=frozenset({"mission"}))
     urgent = node.core.writer.run(lambda connection: jobs.submit_local(connection, judged))["job"]
     assert urgent["mission"]["mission_id"] == "m"
@@ -104,7 +107,8 @@ def test_a_silent_holder_loses_its_message_by_the_clock_alone(node: TrialNode) -
     found = node.until(lambda: (seen := job_of(node, job["id"]))["status"] == "queued" and seen, "redelivery")
     assert found["attempts"][0]["status"] == "expired" and found["attempts"][0]["error"] == "visibility timeout expired"
     assert found["attempts"][0]["metadata"]["queue_timeout"] is True and found["lease"] == {}
-    assert (found["queue"]["status"], found["queue"]["delivery_attempts"], found["queue"]["last_error"]) == ("queued", 1, "visibility timeout expired")
+    assert (found["queue"]["status"], found["queue"]["delivery_attempts"], found["queue"]["last_error"]) == (
+        "queued", 1, "visibility timeout expired")
     again = taken(node)
     assert again["attempt"]["attempt_number"] == 2 and again["queue_message"]["delivery_attempts"] == 2
     assert metrics(node)["redelivery_count"] == 1
@@ -138,7 +142,8 @@ def test_endless_redelivery_ends_in_the_dead_letters(node: TrialNode) -> None:
         node.clock.advance(301)
         metrics(node)
     found = job_of(node, job["id"])
-    assert (found["status"], found["queue"]["status"], found["metadata"]["last_error"]) == ("failed", "dead_letter", "delivery attempts exhausted")
+    assert (found["status"], found["queue"]["status"], found["metadata"]["last_error"]) == (
+        "failed", "dead_letter", "delivery attempts exhausted")
     assert found["queue"]["replay_deadline_at"] and claim(node)["reason"] == "no_jobs"
 
 
@@ -190,7 +195,8 @@ def test_a_dead_letter_is_delivered_again_with_a_fresh_budget(node: TrialNode, b
     answer = fits("mesh.queue.replay", node.post("/mesh/queue/replay", {by: key, "reason": "operator replay"}).json)
     message = answer["queue_message"]
     assert answer["status"] == answer["job"]["status"] == message["status"] == "queued"
-    assert message["queue_name"] == "default" and message["metadata"]["replay_count"] == 1 and message["last_error"] == message["claimed_at"] == ""
+    assert message["queue_name"] == "default" and message["metadata"]["replay_count"] == 1
+    assert message["last_error"] == message["claimed_at"] == ""
     assert answer["job"]["metadata"]["replay_reason"] == "operator replay"
     told = fail(node, taken(node)["attempt"]["id"])
     assert told["attempt"]["attempt_number"] == 2 and told["status"] == "failed"
@@ -226,7 +232,8 @@ def test_replays_that_cannot_be_are_refused_in_the_protocols_words(node: TrialNo
     refused(replayed(job_id=never["id"]), 409, "invalid_state", "queue replay window has expired")
     queued(node, metadata={"resumable": True})
     stopped = fail(node, taken(node)["attempt"]["id"], retryable=False, metadata={"checkpoint": 1})["job"]
-    refused(replayed(job_id=stopped["id"]), 409, "invalid_state", "checkpointed jobs require /resume or /restart recovery controls")
+    refused(replayed(job_id=stopped["id"]), 409, "invalid_state",
+            "checkpointed jobs require /resume or /restart recovery controls")
 
 
 def test_of_two_replays_the_second_finds_nothing_to_replay(node: TrialNode) -> None:
@@ -246,7 +253,8 @@ def test_a_replay_does_not_bring_back_a_dedupe_key_that_is_in_use(node: TrialNod
 
 # --- ack deadline
 
-@pytest.mark.parametrize("body, seconds", [({"ttl_seconds": 720}, 720), ({"ack_deadline_seconds": "600"}, 600), ({"ttl_seconds": 5}, 60),
+@pytest.mark.parametrize("body, seconds", [({"ttl_seconds": 720}, 720), ({"ack_deadline_seconds": "600"}, 600),
+                                           ({"ttl_seconds": 5}, 60),
                                            ({"ttl_seconds": 0}, 300), ({}, 300)])
 @pytest.mark.parametrize("by", ["queue_message_id", "attempt_id"])
 def test_a_holder_gets_more_or_less_time(node: TrialNode, by: str, body: Members, seconds: int) -> None:
@@ -259,7 +267,8 @@ def test_a_holder_gets_more_or_less_time(node: TrialNode, by: str, body: Members
     assert answer["status"] == outer["status"] == "ok" and inner["status"] == "inflight"
     assert inner["ack_deadline_seconds"] == outer["ack_deadline_seconds"] == seconds and outer["id"] == inner["id"]
     assert instant_seconds(inner["visibility_timeout_at"]) == int(node.clock.time()) + seconds
-    assert answer["lease"]["expires_at"] == outer["lease"]["expires_at"] == inner["visibility_timeout_at"] and "lock_token" not in repr(answer)
+    assert answer["lease"]["expires_at"] == outer["lease"]["expires_at"] == inner["visibility_timeout_at"]
+    assert "lock_token" not in repr(answer)
     assert inner["metadata"]["last_ack_deadline_reason"] == "extend"
     assert [event["payload"]["ttl_seconds"] for event in events(node, "mesh.queue.ack_deadline_updated")] == [seconds]
 
@@ -272,7 +281,8 @@ def test_deadlines_that_cannot_move_are_refused_in_the_protocols_words(node: Tri
     refused(post(attempt_id="gone"), 404, "not_found", "queue message not found")
     refused(post(queue_message_id=job["queue"]["id"], ttl_seconds=60), 409, "invalid_state",
             "ack deadline can only be updated for inflight queue messages")
-    refused(post(queue_message_id=job["queue"]["id"], ttl_seconds="long"), 400, "invalid_request", "ttl_seconds must be an integer")
+    refused(post(queue_message_id=job["queue"]["id"], ttl_seconds="long"), 400, "invalid_request",
+            "ttl_seconds must be an integer")
 
 
 # --- figures
@@ -284,7 +294,8 @@ def test_the_counts_are_those_of_the_rows_whatever_happens(node: TrialNode) -> N
     for step in range(120):
         what = chance.choice(["submit", "submit", "claim", "complete", "fail", "cancel", "replay", "time"])
         if what == "submit":
-            queued(node, queue=chance.choice(["a", "b"]), retention_seconds=chance.choice([300, 9000]), metadata={"max_attempts": chance.choice([1, 3])})
+            queued(node, queue=chance.choice(["a", "b"]), retention_seconds=chance.choice([300, 9000]),
+                   metadata={"max_attempts": chance.choice([1, 3])})
         elif what == "claim":
             answer = claim(node, "many")
             held += [answer["attempt"]] if answer["status"] == "claimed" else []
@@ -294,17 +305,19 @@ def test_the_counts_are_those_of_the_rows_whatever_happens(node: TrialNode) -> N
             found = node.get("/mesh/queue?limit=500").json["messages"]
             if found:
                 job_id = chance.choice(found)["job_id"]
-                node.post(f"/mesh/jobs/{job_id}/cancel" if what == "cancel" else "/mesh/queue/replay", {"job_id": job_id} if what == "replay" else {})
+                node.post(f"/mesh/jobs/{job_id}/cancel" if what == "cancel" else "/mesh/queue/replay",
+                          {"job_id": job_id} if what == "replay" else {})
         elif what == "time":
             node.clock.advance(chance.choice([1, 100, 301]))
         if step % 10 == 9:
             node.get("/mesh/queue")
-            kept = {(row["queue_name"], status): row[status] for row in metrics(node)["queues"] for status in metrics(node)["counts"] if row[status]}
+            kept = {(row["queue_name"], status): row[status] for row in metrics(node)["queues"]
+                    for status in metrics(node)["counts"] if row[status]}
             assert kept == counted(node), f"seed 7, step {step}"
             with node.core.reader.snapshot() as connection:
-                open_attempts = connection.execute("SELECT count(*) FROM mesh_attempt WHERE worker_id = 'many' AND status IN ('claimed', 'running')"
-                                                   ).fetchone()[0]
-                redelivered = connection.execute("SELECT count(*) FROM mesh_queue_message WHERE delivery_attempts > 1").fetchone()[0]
+                open_attempts, redelivered = connection.execute(
+                    "SELECT (SELECT count(*) FROM mesh_attempt WHERE worker_id = 'many' AND status IN ('claimed', 'running')),"
+                    " (SELECT count(*) FROM mesh_queue_message WHERE delivery_attempts > 1)").fetchone()
             assert metrics(node)["redelivery_count"] == redelivered
             many = next(each for each in node.get("/mesh/workers").json["workers"] if each["id"] == "many")
             assert many["active_attempts"] == open_attempts
@@ -314,12 +327,14 @@ def test_metrics_say_how_far_the_queue_is_behind(node: TrialNode) -> None:
     assert metrics(node)["pressure"] == "idle" and metrics(node)["oldest_queued_at"] == ""
     first = queued(node)
     found = metrics(node)
-    assert (found["pressure"], found["backlog_ratio"], found["oldest_queued_at"]) == ("nominal", 1.0, first["queue"]["available_at"])
+    assert (found["pressure"], found["backlog_ratio"], found["oldest_queued_at"]) == (
+        "nominal", 1.0, first["queue"]["available_at"])
     queued(node)
     assert (metrics(node)["pressure"], metrics(node)["scheduler_penalty"]) == ("elevated", 90)
     node.post("/mesh/workers/w1/heartbeat", {"status": "paused"})
     found = metrics(node)
-    assert (found["pressure"], found["backlog_ratio"], found["workers"]["total_slots"], found["workers"]["registered"]) == ("saturated", None, 0, 1)
+    assert (found["pressure"], found["backlog_ratio"], found["workers"]["total_slots"],
+            found["workers"]["registered"]) == ("saturated", None, 0, 1)
 
 
 def test_the_figures_of_the_queue_are_part_of_the_manifest(node: TrialNode) -> None:
@@ -330,7 +345,8 @@ def test_the_figures_of_the_queue_are_part_of_the_manifest(node: TrialNode) -> N
     queued(node)
     fail(node, taken(node)["attempt"]["id"])
     reliability = node.get("/mesh/manifest").json["reliability"]
-    assert (reliability["completed"], reliability["failed"], reliability["retried"], reliability["source"]) == (1, 1, 1, "local_jobs")
+    assert (reliability["completed"], reliability["failed"], reliability["retried"], reliability["source"]) == (
+        1, 1, 1, "local_jobs")
 
 
 def test_a_long_history_costs_nothing_extra(node: TrialNode) -> None:
@@ -341,18 +357,24 @@ def test_a_long_history_costs_nothing_extra(node: TrialNode) -> None:
     seen: list[str] = []
     with node.core.reader.snapshot() as connection:
         connection.set_trace_callback(seen.append)
-        node_metrics = node.rooms["mesh.queue"]
-        from ocp_node.mesh.queue import table
         now = node.core.clock.text()
-        table.head(connection, now, 5), table.demands(connection, 5), table.first_of(connection, "x", now, 5), table.next_available(connection, now)
-        table.expired(connection, now, 5), table.outlived(connection, now, 5), table.anything_due(connection, now), table.oldest(connection)
-        table.counts(connection), table.listed(connection, 5, ""), table.listed(connection, 5, "queued"), table.last_change(connection)
-        list(table.events(connection, 0, 5, "", "")), list(table.events(connection, 0, 5, "j", "")), list(table.events(connection, 0, 5, "", "m"))
-        from ocp_node.mesh.jobs import table as jobs_table
-        jobs_table.outcomes(connection, 40), jobs_table.open_of(connection, "w"), jobs_table.ended_before(connection, now, 5)
-        jobs_table.last_number(connection, "j"), jobs_table.last_job(connection), jobs_table.by_request(connection, "o", "r")
+        for read in (table.head, table.expired, table.outlived, jobs_table.ended_before):
+            read(connection, now, 5)
+        for simple in (table.oldest, table.counts, table.last_change, jobs_table.last_job):
+            simple(connection)
+        for timed in (table.next_available, table.anything_due):
+            timed(connection, now)
+        for state in ("", "queued"):
+            table.listed(connection, 5, state)
+        for job_id, message_id in (("", ""), ("j", ""), ("", "m")):
+            list(table.events(connection, 0, 5, job_id, message_id))
+        table.demands(connection, 5)
+        table.first_of(connection, "x", now, 5)
+        jobs_table.outcomes(connection, 40)
+        jobs_table.open_of(connection, "w")
+        jobs_table.last_number(connection, "j")
+        jobs_table.by_request(connection, "o", "r")
         connection.set_trace_callback(None)
-        assert node_metrics
         for statement in {text for text in seen if text.lstrip().upper().startswith(("SELECT", "WITH"))}:
             plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
             scans = [line for line in plan if line.startswith("SCAN") and "INDEX" not in line and "mesh_queue_count" not in line
@@ -367,7 +389,8 @@ def test_what_happened_to_a_message_is_found_by_job_and_by_message(node: TrialNo
     one, other = queued(node), queued(node)
     complete(node, taken(node)["attempt"]["id"])
     every = fits("mesh.queue.events", node.get("/mesh/queue/events").json)
-    assert [event["event_type"] for event in every["events"]] == ["mesh.queue.enqueued"] * 2 + ["mesh.queue.claimed", "mesh.queue.acked"]
+    told = [event["event_type"] for event in every["events"]]
+    assert told == ["mesh.queue.enqueued"] * 2 + ["mesh.queue.claimed", "mesh.queue.acked"]
     for query, job in ((f"job_id={one['id']}", one), (f"queue_message_id={other['queue']['id']}", other)):
         found = node.get(f"/mesh/queue/events?{query}").json
         assert {event["payload"]["job_id"] for event in found["events"]} == {job["id"]}

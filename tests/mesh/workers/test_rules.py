@@ -25,7 +25,8 @@ def needs(*capabilities: str, **resources: float) -> Needs:
     (needs(memory_mb=100), [], {"cpu": 1}, True), (needs(memory_mb=100), [], {"memory_mb": 64}, False),
     (needs(gpus=1), [], {"gpus": 0}, False), (needs(cpu=2), [], {"cpu": "many"}, True), (needs(cpu=2), [], {"cpu": True}, True),
 ])
-def test_a_worker_takes_what_it_can_do_with_what_it_has(wanted: Needs, capabilities: list[str], offered: dict, able: bool) -> None:
+def test_a_worker_takes_what_it_can_do_with_what_it_has(wanted: Needs, capabilities: list[str], offered: dict,
+                                                        able: bool) -> None:
     assert rules.able(wanted, capabilities, offered, NODE) is able
 
 
@@ -35,7 +36,8 @@ def register(**body: Any) -> rules.Registration:
 
 def test_a_registration_fills_in_what_was_not_said() -> None:
     assert register(worker_id="w") == rules.Registration("w", "", "active", [], {}, [], 1, {})
-    found = register(worker_id="w", capabilities=[" shell ", "shell", ""], max_concurrent_jobs="-3", status="DRAINED", labels=["a"])
+    found = register(worker_id="w", capabilities=[" shell ", "shell", ""], max_concurrent_jobs="-3", status="DRAINED",
+                     labels=["a"])
     assert (found.capabilities, found.max_concurrent_jobs, found.status) == (["shell"], 1, "drained")
 
 
@@ -55,7 +57,8 @@ def test_a_wrong_registration_is_refused_in_clear_words(body: dict, text: str) -
     assert (caught.value.code, caught.value.message) == ("invalid_request", text)
 
 
-@pytest.mark.parametrize("node_id, worker_id", [("alpha-node", "alpha-node-default-worker"), ("Ä Node!", "node-default-worker"), ("--", "node-default-worker")])
+@pytest.mark.parametrize("node_id, worker_id", [("alpha-node", "alpha-node-default-worker"), ("Ä Node!", "node-default-worker"),
+                                                ("--", "node-default-worker")])
 def test_the_nodes_own_worker_is_named_after_it(node_id: str, worker_id: str) -> None:
     assert rules.worker_id_of(node_id) == worker_id
     assert rules.ID.match(worker_id)
