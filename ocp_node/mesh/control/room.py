@@ -6,6 +6,7 @@ every listener; what differs between them is only the list of events before it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ class Control:
 
     def __init__(self, core: Core, rooms: Rooms) -> None:
         self._core = core
+        self._rooms = rooms
         self._manifest = rooms["mesh.manifest"]
         self._profile = rooms["mesh.device_profile"]
         self._peers = rooms["mesh.peers"]
@@ -42,12 +44,28 @@ class Control:
         self.parts = Parts(rooms, core.log, empty.HOMES, empty.parts(
             node_id, lambda: core.base_url, lambda: core.bound, lambda: self._profile.profile()["offload_policy"],
             core.clock.text))
+        for name in ("workers", "queue", "jobs"):
+            self.parts.part(name, functools.partial(self._work, name))
         self.following = Following(core, self._message, PAUSE_SECONDS, SSE_KEEPALIVE)
         self._encoded: dict[bool, tuple[int, float, bytes, bytes]] = {}
 
     def part(self, name: str, provider: Provider, public: Provider | None = None) -> None:
         """`provider` gives a part of the state from now on; the names are those of `empty.HOMES`."""
         self.parts.part(name, provider, public)
+
+    def _work(self, name: str) -> Members:
+        """Workers, queue messages, and the jobs of those messages: what the rooms of work show, shortened."""
+        if name == "workers":
+            workers = self._rooms["mesh.workers"].listed(empty.LISTS[name][1])
+            return {"peer_id": self._core.identity.node_id, "count": len(workers), "workers": workers}
+        listed: Members = self._rooms["mesh.queue"].listed(empty.LISTS["queue"][1], "")
+        return listed if name == "queue" else self._jobs([message["job_id"] for message in listed["messages"]])
+
+    def _jobs(self, job_ids: Sequence[str]) -> Members:
+        jobs = self._rooms["mesh.jobs"]
+        with self._core.reader.snapshot() as connection:
+            found = [jobs.find(connection, job_id) for job_id in job_ids]
+            return {job.id: jobs.json(connection, job) for job in found if job is not None}
 
     def state(self, trusted: bool) -> Members:
         """The whole state but for `control_stream`, as this kind of caller sees it."""

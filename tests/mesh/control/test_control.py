@@ -202,6 +202,19 @@ def test_strangers_see_the_redacted_state(tmp_path: Path) -> None:
             assert own.event()[2]["state"]["jobs"]["j"]["payload_inline"] == "hush-hush"
 
 
+def test_work_that_waits_is_shown_with_its_jobs(tmp_path: Path) -> None:
+    with TrialNode(tmp_path) as node:
+        node.post("/mesh/workers/register", {"worker_id": "w1", "capabilities": ["python"]})
+        job = {"kind": "shell.command", "dispatch_mode": "queued", "payload": {"command": ["true"]}}
+        job_id = node.post("/mesh/jobs/submit", {"job": job}).json["job"]["id"]
+        with SseListener(node, f"{ROUTE}?once=1") as deck:
+            deck.event()
+            state = deck.event()[2]["state"]
+            assert [worker["id"] for worker in state["workers"]["workers"]] == ["w1"]
+            assert [message["job_id"] for message in state["queue"]["messages"]] == [job_id] == list(state["jobs"])
+            assert state["queue_metrics"]["counts"]["queued"] == 1 == state["manifest"]["queue_metrics"]["counts"]["queued"]
+
+
 def test_a_failing_part_is_empty_and_the_stream_goes_on(tmp_path: Path) -> None:
     def broken() -> Any:
         raise RuntimeError("part is broken")
