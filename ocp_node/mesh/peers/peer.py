@@ -66,7 +66,9 @@ class Peer(NamedTuple):
     @property
     def base_urls(self) -> list[str]:
         """Where it may be reached, the best first."""
-        urls = [self.metadata.get("last_reachable_base_url") or "", self.endpoint_url]
+        found = self.metadata.get("route_candidates") or []
+        urls = [self.metadata.get("last_reachable_base_url") or "", self.endpoint_url,
+                *(candidate.get("base_url", "") for candidate in found if candidate.get("status") == "reachable")]
         return list(dict.fromkeys(url for url in urls if url))
 
 
