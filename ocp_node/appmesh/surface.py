@@ -19,4 +19,4 @@ ROUTES = (
 )
 
 GATES = {Auth.APPMESH: "appmesh.sessions"}
-START = ("appmesh.users", "appmesh.apps")
+START = ("appmesh.duties",)

@@ -11,8 +11,6 @@ import collections
 import itertools
 import os
 import re
-import shlex
-import shutil
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -509,6 +507,7 @@ OUTSIDE = "outside valid time range"
 def _command(program: programs.Program, cwd: str) -> list[str]:
     """The words to run.  A shell's command is handed over as one word, so no file of it can be raced for or read by others."""
     if program.shell or program.session_login:
+        import shutil
         shell = "/bin/bash" if os.path.exists("/bin/bash") else shutil.which("bash") or "/bin/sh"
         return [shell, *(["-l"] if program.session_login else []), "-c", f"set -e\n{program.command}"]
     words = _words(program.command)
@@ -523,6 +522,7 @@ def _command(program: programs.Program, cwd: str) -> list[str]:
 
 def _words(command: str) -> list[str]:
     """The words of a command, split as a shell would, without any of its expansions."""
+    import shlex
     try:
         words = shlex.split(command)
     except ValueError as fault:

@@ -6,17 +6,14 @@ import binascii
 import os
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from ...base import settings as settings_table
-from ...base.errors import Busy, Refusal
+from ...base.errors import Refusal
 from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
 from . import rules, table
 from .rules import User
-
-FIRST_SECONDS = 0.5          # after the start: the node answers first, and hashes the first password then
 
 
 class Users:
@@ -95,7 +92,10 @@ class Users:
         with self._making:
             if self.all:
                 return
-            made, said = self._first()
+            try:
+                made, said = self._first()
+            except settings_table.WrongUse as fault:
+                return self.core.log.error("appmesh.no_first_user", error=str(fault))
 
             def change(connection: Any) -> bool:
                 if table.everyone(connection):
@@ -264,29 +264,4 @@ def _plain(text: str | None) -> str | None:
 
 
 def build(core: Core, rooms: Rooms) -> Users:
-    room = Users(core, rooms)
-    if not room.all:
-        if core.settings.appmesh_admin_password_file:
-            settings_table.secret_line(core.settings.appmesh_admin_password_file, "appmesh_admin_password_file")     # a node that cannot read it says so now
-        _begin_later(core, room.begin)
-    return room
-
-
-def _begin_later(core: Core, begin: Callable[[], None]) -> None:
-    """The first users are made in a worker, once the node has answered its first callers; a log-in does not wait for that."""
-    def work() -> None:
-        try:
-            begin()
-        except Exception as fault:           # a worker's task: nobody else would say that there is no user
-            core.log.fault("appmesh.first_users", fault)
-
-    def ask() -> None:
-        try:
-            if core.edge is not None:
-                core.edge.app.workers.submit(work)
-        except Busy:
-            core.loop.call_later(FIRST_SECONDS, ask)
-
-    core.loop.call_later(FIRST_SECONDS, ask)
-
-
+    return Users(core, rooms)

@@ -1,0 +1,1 @@
+"""What the surface does by itself once the node has started."""

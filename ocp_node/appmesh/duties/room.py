@@ -1,0 +1,42 @@
+"""What the surface does by itself once the node has started: its applications run again, its first users are made.
+
+Neither is worth a caller's waiting, so both are done by a worker after the node listens; who asks for them earlier gets them then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...base.errors import Busy
+from ...core import Core, Rooms
+
+FIRST_USERS_SECONDS = 0.5        # the first password is hashed when the first callers have been answered
+AGAIN_SECONDS = 1.0
+
+
+class Duties:
+    """Work that is handed to the workers."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def soon(self, name: str, work: Callable[[], object]) -> None:
+        """On the loop: `work` is done by a worker, later when all are busy."""
+        def guarded() -> None:
+            try:
+                work()
+            except Exception as fault:           # a task of a worker that nobody waits for: only the log hears of it
+                self._core.log.fault(f"appmesh.{name}", fault)
+
+        try:
+            if self._core.edge is not None:
+                self._core.edge.app.workers.submit(guarded)
+        except Busy:
+            self._core.loop.call_later(AGAIN_SECONDS, lambda: self.soon(name, work))
+
+
+def build(core: Core, rooms: Rooms) -> Duties:
+    duties = Duties(core)
+    core.loop.call_soon(lambda: duties.soon("recover", lambda: rooms["appmesh.apps"]))
+    core.loop.call_later(FIRST_USERS_SECONDS, lambda: duties.soon("first_users", lambda: rooms["appmesh.users"].begin()))
+    return duties
