@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -54,17 +55,14 @@ class SetClock(Clock):
         self.seconds += seconds
 
 
-_last: tuple[int, str] = (0, "1970-01-01T00:00:00Z")
-
-
 def instant_text(seconds: float) -> str:
-    """Whole seconds since 1970 as `YYYY-MM-DDTHH:MM:SSZ`; remembered for the second it was last asked for."""
-    global _last
-    whole = int(seconds)
-    last = _last                            # read once: another thread may ask for another second meanwhile
-    if last[0] != whole:
-        _last = last = (whole, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(whole)))
-    return last[1]
+    """Whole seconds since 1970 as `YYYY-MM-DDTHH:MM:SSZ`."""
+    return _second_text(int(seconds))
+
+
+@functools.lru_cache(maxsize=64)             # a change asks for the present and for ends of spans, again and again
+def _second_text(whole: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(whole))
 
 
 def instant_seconds(text: str) -> float:

@@ -88,14 +88,15 @@ DATABASE_BUSY_SECONDS = 5.0        # another process (a backup, an administrator
 # --- the store: connections
 STATEMENTS_KEPT = 256              # prepared statements of one connection
 WRITER_CACHE_KIB = 4_096
-READER_CACHE_KIB = 1_024           # each thread that reads has its own
+READER_CACHE_KIB = 1_024           # of each connection that reads
+READERS_KEPT = 8                   # connections kept open while nobody reads with them
 
 # --- the store: events
 EVENT_PAYLOAD_BYTES_MAX = 65_536   # of one event, as JSON (OCP 0.1, event log)
 EVENTS_PER_READ_MAX = 1_000
 EVENT_TYPES_PER_READ_MAX = 64
 EVENTS_KEPT = 100_000              # of each surface, where no setting says otherwise
-EVENTS_PRUNED_MAX = 5_000          # so that one sweep does not hold up other changes
+EVENTS_PRUNED_MAX = 500            # so that one sweep does not hold up other changes
 
 # --- the store: the outbox
 OUTBOX_ROWS_MAX = 20_000           # waiting deliveries; past it a change that asks for one more is refused

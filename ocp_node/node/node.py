@@ -168,14 +168,15 @@ class Node:
         self.server.serve_forever()
 
     def _warm_up(self) -> None:
-        """What the first requests would have to import is there; what lives as long as the process is out of the collector's way."""
+        """What the first requests would have to import is there; what lives as long as the process is out of the collector's way.
+
+        Contract and OpenAPI are made when first asked for: they are megabytes that most nodes never need.
+        """
         for route in self.routes:
             if self._closed:
                 return
             if route.handler:
                 route.function()
-        self.rooms["mesh.contract"].document()
-        self.rooms["node.documents"].openapi()
         gc.collect()
         gc.freeze()
 

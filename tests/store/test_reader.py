@@ -1,4 +1,4 @@
-"""Snapshots: one moment, one connection per thread, no way to change anything."""
+"""Snapshots: one moment, a connection for each thread that reads, no way to change anything."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ocp_node.base import limits
 from ocp_node.store.reader import Reader
 from tests.support.store import Trial, note
 
@@ -56,37 +57,56 @@ def test_a_snapshot_cannot_change_anything(trial: Trial, sql: str) -> None:
         connection.execute(sql)
 
 
-def test_each_thread_has_a_connection_of_its_own(trial: Trial) -> None:
+def test_threads_that_read_at_one_time_have_a_connection_each(trial: Trial) -> None:
+    seen: list[sqlite3.Connection] = []
+    together = threading.Barrier(4, timeout=5)
+
+    def look() -> None:
+        with trial.reader.snapshot() as connection:
+            seen.append(connection)
+            together.wait()
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    look()
+    for thread in threads:
+        thread.join()
+    assert len({id(connection) for connection in seen}) == 4
+
+
+def test_a_thread_that_has_read_leaves_its_connection_to_the_next(trial: Trial) -> None:
     seen: list[sqlite3.Connection] = []
 
     def look() -> None:
         with trial.reader.snapshot() as connection:
             seen.append(connection)
+
+    for _ in range(3):
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+    look()
+    assert len({id(connection) for connection in seen}) == 1 and len(trial.reader._open) == 1
+
+
+def test_no_more_connections_stay_open_than_are_kept(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "READERS_KEPT", 1)
+    together = threading.Barrier(3, timeout=5)
+
+    def look() -> None:
+        with trial.reader.snapshot():
+            together.wait()
 
     threads = [threading.Thread(target=look) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    look()
-    look()
-    assert len({id(connection) for connection in seen}) == 4 and seen[3] is seen[4]
-
-
-def test_the_connection_of_a_thread_that_ended_is_closed(trial: Trial) -> None:
-    seen: list[sqlite3.Connection] = []
-
-    def look() -> None:
-        with trial.reader.snapshot() as connection:
-            seen.append(connection)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    thread.join()
     gc.collect()
-    with pytest.raises(sqlite3.ProgrammingError):
-        seen[0].execute("SELECT 1")
-    assert len(trial.reader._open) == 0
+    assert len(trial.reader._open) == 1
+    with trial.reader.snapshot() as connection:
+        assert count(connection) == 0
 
 
 def test_closing_closes_the_connections_of_all_threads(trial: Trial) -> None:

@@ -8,6 +8,8 @@ from ...base import jsontext
 from .rules import ACTIVE, Lease
 
 _COLUMNS = ", ".join(Lease._fields)
+_PUT = (f"INSERT INTO mesh_lease({_COLUMNS}) VALUES ({','.join('?' * len(Lease._fields))}) ON CONFLICT(id) DO UPDATE SET "
+        + ", ".join(f"{name} = excluded.{name}" for name in Lease._fields if name != "id"))
 
 
 def find(connection: sqlite3.Connection, lease_id: str) -> Lease | None:
@@ -24,9 +26,7 @@ def _lease(row: sqlite3.Row | tuple[object, ...]) -> Lease:
 def put(connection: sqlite3.Connection, lease: Lease) -> None:
     """The lease stands in the table as it is here."""
     values = lease._replace(metadata=jsontext.ascii_text(lease.metadata))  # type: ignore[arg-type]
-    updates = ", ".join(f"{name} = excluded.{name}" for name in Lease._fields if name != "id")
-    connection.execute(f"INSERT INTO mesh_lease({_COLUMNS}) VALUES ({','.join('?' * len(values))}) "
-                       f"ON CONFLICT(id) DO UPDATE SET {updates}", values)
+    connection.execute(_PUT, values)
 
 
 def newest(connection: sqlite3.Connection, limit: int) -> list[Lease]:
