@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 MESSAGE_LENGTH_MAX = 500
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
-WORDS = {"minimum": "is too small", "maximum": "is too large", "max-length": "is too long", "min-length": "is too short", "pattern": "has the wrong form",
+WORDS = {"minimum": "is too small", "maximum": "is too large", "max-length": "is too long", "min-length": "is too short",
+         "pattern": "has the wrong form",
          "enum": "is not an accepted value", "max-items": "has too many entries", "required": "is missing"}
 
 
@@ -54,7 +55,8 @@ class AppMeshDialect(Dialect):
         return value
 
     def refusal(self, refusal: Refusal, route: Route | None, head: Head | None) -> Reply:
-        return Reply(_body(refusal.message or refusal.code.replace("_", " "), refusal.code), self.status(route, refusal.code), refusal.headers)
+        return Reply(_body(refusal.message or refusal.code.replace("_", " "), refusal.code), self.status(route, refusal.code),
+                     refusal.headers)
 
     def malformed(self, malformed: Malformed, route: Route | None, head: Head | None) -> Reply:
         return Reply(_body(malformed_text(malformed), malformed.code), 400)

@@ -60,7 +60,7 @@ def test_a_session_is_renewed_checked_and_ended(node, client):
     assert client.authenticate(first)[0] is False
     assert client.get_current_user()["name"] == "admin"
     client.logout()
-    with pytest.raises(Exception):
+    with pytest.raises(appmesh.AppMeshAuthError):
         client.list_apps()
 
 
@@ -71,7 +71,7 @@ def test_users_and_roles_are_managed(client):
     other.login("carol", "Carol#123")
     assert other.get_user_permissions() == ["app-view"]
     client.lock_user("carol")
-    with pytest.raises(Exception):
+    with pytest.raises(appmesh.AppMeshAuthError):
         other.get_user_permissions()
     client.unlock_user("carol")
     client.update_password("Carol#123", "Other#456", username="carol")

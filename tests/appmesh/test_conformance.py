@@ -17,11 +17,13 @@ from ocp_node.base.clock import Clock
 from ocp_node.crypto import tokens
 from tests.support.node import TrialNode
 
-ENTRIES: list[dict[str, Any]] = json.loads((Path(__file__).resolve().parents[1] / "data/appmesh/transcripts.json").read_text())["entries"]
+CAPTURED = Path(__file__).resolve().parents[1] / "data/appmesh/transcripts.json"
+ENTRIES: list[dict[str, Any]] = json.loads(CAPTURED.read_text())["entries"]
 PASSWORDS = {"admin": "admin123", "mesh": "mesh123", "test": "test123"}
 
 # Members whose values belong to the moment or the machine: only their presence is compared.
-OF_THE_MOMENT = re.compile(r"(_TEXT|_time|last_error|pid|pid_user|memory|cpu|fd|pstree|access_token|refresh_token|issued_at|expires_in|token_epoch|exec_user)$")
+OF_THE_MOMENT = re.compile(r"(_TEXT|_time|last_error|pid|pid_user|memory|cpu|fd|pstree|access_token|refresh_token|issued_at"
+                           r"|expires_in|token_epoch|exec_user)$")
 
 # (section, name) -> our status and message, where the reference fails or says something worse (App Mesh, lines marked BETTER).
 BETTER: dict[tuple[str, str], tuple[int, str | None]] = {
@@ -89,7 +91,8 @@ def expected(entry: dict[str, Any]) -> tuple[int, str | None]:
         return BETTER[entry["section"], entry["name"]]
     status, body = entry["response"]["status"], entry["response"].get("body")
     message = body.get("message") if isinstance(body, dict) else None
-    if status == 400 and message and (message.startswith("Permission denied") or "is not allowed to <" in message and message.startswith("User <")):
+    if status == 400 and message and (message.startswith("Permission denied") or "is not allowed to <" in message
+                                      and message.startswith("User <")):
         status = 403
     return status, message
 
@@ -121,7 +124,8 @@ def test_what_the_reference_refuses_is_refused_in_its_words(replay, entry):
     assert (answer.status, answer.json["message"]) == (status, message)
 
 
-ENDED = [entry for entry in sections("run-sync") if entry["response"]["status"] == 200 and entry["name"] not in ("syncrun-existing-env", "apps-after-syncrun")]
+ENDED = [entry for entry in sections("run-sync") if entry["response"]["status"] == 200
+         and entry["name"] not in ("syncrun-existing-env", "apps-after-syncrun")]
 
 
 @pytest.mark.parametrize("entry", [pytest.param(entry, id=entry["name"]) for entry in ENDED])
@@ -134,14 +138,16 @@ def test_a_command_prints_and_ends_as_it_did_there(replay, entry):
 
 
 def test_an_application_is_answered_with_the_members_it_had_there(replay):
-    for name in ("register-minimal", "view", "view-as-mesh", "view-unknown", "health", "health-unknown", "register-no-resource-limit", "view-full2",
+    for name in ("register-minimal", "view", "view-as-mesh", "view-unknown", "health", "health-unknown",
+                 "register-no-resource-limit", "view-full2",
                  "behavior-uppercase"):
         entry = next(entry for entry in sections("app-register") if entry["name"] == name)
         answer, theirs = replay.send(entry), entry["response"]
         assert answer.status == theirs["status"], (name, answer)
         if isinstance(theirs["body"], dict) and theirs["status"] == 200:
             ours = answer.json
-            differences = [line for line in same_shape(ours, theirs["body"]) if not line.startswith(("$.starts", "$.stdout_cache_size"))]
+            differences = [line for line in same_shape(ours, theirs["body"]) if not line.startswith(("$.starts",
+                                                                                                     "$.stdout_cache_size"))]
             # A short program may have ended between start and answer, there or here.
             assert not differences or name == "behavior-uppercase", (name, differences)
         elif theirs["status"] == 200:
@@ -181,7 +187,8 @@ def test_users_and_roles_answer_as_they_did_there(replay):
         if answer.status != status or message and answer.json["message"] != message:
             differences.append((name, answer))
         elif status == 200 and not message and name not in ("users-after-add", "users-after-update", "roles-after-empty"):
-            differences += [(name, line) for line in same_shape(_sorted_roles(answer.json), _sorted_roles(entry["response"]["body"]))
+            differences += [(name, line) for line in same_shape(_sorted_roles(answer.json),
+                                                                _sorted_roles(entry["response"]["body"]))
                             if not line.startswith(("$.alice", "$.bob"))]
     assert not differences
 
@@ -189,7 +196,8 @@ def test_users_and_roles_answer_as_they_did_there(replay):
 def _sorted_roles(value: Any) -> Any:
     """The order of a user's roles is not promised."""
     if isinstance(value, dict):
-        return {name: sorted(member) if name == "roles" and isinstance(member, list) else _sorted_roles(member) for name, member in value.items()}
+        return {name: sorted(member) if name == "roles" and isinstance(member, list) else _sorted_roles(member) for name,
+                member in value.items()}
     return value
 
 

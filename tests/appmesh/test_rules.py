@@ -48,7 +48,8 @@ def test_the_owner_and_an_application_of_nobody_are_free():
 
 
 @pytest.mark.parametrize("user, administers", [(User("admin", ""), True), (User("root", "", roles=("usermgr", "manage")), True),
-                                               (User("root", "", roles=("manage",)), False), (User("mesh", "", roles=("view",)), False)])
+                                               (User("root", "", roles=("manage",)), False),
+                                               (User("mesh", "", roles=("view",)), False)])
 def test_who_manages_users_and_applications_is_not_bound_by_ownership(user, administers):
     assert users.administers(user) is administers
 
@@ -59,7 +60,8 @@ def test_permissions_are_those_of_all_roles_and_unknown_roles_give_none():
     assert users.permissions(User("u", ""), roles) == frozenset()
 
 
-@pytest.mark.parametrize("password, missing", [("Ab1#", "at least 8"), ("alllower1#", "uppercase"), ("ALLUPPER1#", "lowercase"), ("NoDigits##", "digit"),
+@pytest.mark.parametrize("password, missing", [("Ab1#", "at least 8"), ("alllower1#", "uppercase"), ("ALLUPPER1#", "lowercase"),
+                                               ("NoDigits##", "digit"),
                                                ("NoSpecial11", "special"), ("Good#Pass1", "")])
 def test_the_first_thing_a_password_lacks_is_named(password, missing):
     if not missing:
@@ -78,7 +80,8 @@ def test_replacing_a_user_empties_what_is_absent_but_neither_unlocks_nor_disarms
 
 # --- tokens
 
-@pytest.mark.parametrize("text, seconds", [("", 604_800), ("0", 604_800), ("60", 60), ("99999999", 2_592_000), ("-1", None), ("abc", None), ("P1D", None),
+@pytest.mark.parametrize("text, seconds", [("", 604_800), ("0", 604_800), ("60", 60), ("99999999", 2_592_000), ("-1", None),
+                                           ("abc", None), ("P1D", None),
                                            ("1.5", None), ("٣", None)])
 def test_a_token_lives_as_long_as_it_was_asked_for_within_bounds(text, seconds):
     if seconds is None:
@@ -88,12 +91,14 @@ def test_a_token_lives_as_long_as_it_was_asked_for_within_bounds(text, seconds):
         assert sessions.expire_seconds(text) == seconds
 
 
-@pytest.mark.parametrize("seconds, refresh", [(60, 3660), (600, 4200), (7200, 14_400), (604_800, 1_209_600), (2_592_000, 2_592_000)])
+@pytest.mark.parametrize("seconds, refresh", [(60, 3660), (600, 4200), (7200, 14_400), (604_800, 1_209_600),
+                                              (2_592_000, 2_592_000)])
 def test_a_refresh_token_outlives_its_access_token(seconds, refresh):
     assert sessions.refresh_seconds(seconds) == refresh
 
 
-@pytest.mark.parametrize("header, found", [("Basic YTpiOmM=", ("a", "b:c")), ("basic YTo=", ("a", "")), ("Bearer x", None), ("", None), ("Basic !!!", None),
+@pytest.mark.parametrize("header, found", [("Basic YTpiOmM=", ("a", "b:c")), ("basic YTo=", ("a", "")), ("Bearer x", None),
+                                           ("", None), ("Basic !!!", None),
                                            ("Basic YQ==", None), ("Basic //8=", None)])
 def test_name_and_password_are_split_at_the_first_colon(header, found):
     if found is None:
@@ -103,8 +108,10 @@ def test_name_and_password_are_split_at_the_first_colon(header, found):
         assert sessions.basic(header) == found
 
 
-@pytest.mark.parametrize("method, origin, passes", [("POST", None, True), ("POST", "http://node:8421", True), ("POST", "https://evil.example", False),
-                                                    ("POST", "null", False), ("GET", "https://evil.example", True), ("DELETE", "http://node", False)])
+@pytest.mark.parametrize("method, origin, passes", [("POST", None, True), ("POST", "http://node:8421", True),
+                                                    ("POST", "https://evil.example", False),
+                                                    ("POST", "null", False), ("GET", "https://evil.example", True),
+                                                    ("DELETE", "http://node", False)])
 def test_a_cookie_speaks_only_for_pages_of_this_host(method, origin, passes):
     headers = {"host": "node:8421", **({"origin": origin} if origin else {})}
     if passes:
@@ -136,13 +143,20 @@ def test_durations_are_read_as_the_vectors_say(vector):
 
 
 @pytest.mark.parametrize("given, text", [
-    ({}, "no command line provide"), ({"command": "x" * 2048}, "command line length"), ({"command": "x", "docker_image": "d"}, "docker"),
-    ({"command": "x", "status": 2}, "status"), ({"command": "x", "permission": 41}, "permission"), ({"command": "x", "permission": 14}, "permission"),
-    ({"command": "x", "stdout_cache_num": 101}, "stdout_cache_num"), ({"command": "x", "stdout_cache_num": -1}, "stdout_cache_num"),
-    ({"command": "x", "retention": "soon"}, "duration"), ({"command": "x", "behavior": {"exit": "explode"}}, "invalid action input"),
-    ({"command": "x", "behavior": {"control": {"a": "remove"}}}, "invalid control code"), ({"command": "x", "daily_limitation": {"daily_start": 1}}, "both"),
-    ({"command": "x", "resource_limit": {"cpu_shares": 1}}, "cpu_shares"), ({"command": "x", "start_time": 2, "end_time": 1}, "end_time"),
-    ({"command": "x", "resource_limit": {"memory_mb": 8, "memory_virt_mb": 4}}, "memory_virt_mb"), ({"command": "x", "health_check_cmd": "y" * 2048}, "health"),
+    ({}, "no command line provide"), ({"command": "x" * 2048}, "command line length"),
+                                         ({"command": "x", "docker_image": "d"}, "docker"),
+    ({"command": "x", "status": 2}, "status"), ({"command": "x", "permission": 41}, "permission"),
+                                         ({"command": "x", "permission": 14}, "permission"),
+    ({"command": "x", "stdout_cache_num": 101}, "stdout_cache_num"),
+                                         ({"command": "x", "stdout_cache_num": -1}, "stdout_cache_num"),
+    ({"command": "x", "retention": "soon"}, "duration"), ({"command": "x", "behavior": {"exit": "explode"}},
+                                                          "invalid action input"),
+    ({"command": "x", "behavior": {"control": {"a": "remove"}}}, "invalid control code"),
+                                         ({"command": "x", "daily_limitation": {"daily_start": 1}}, "both"),
+    ({"command": "x", "resource_limit": {"cpu_shares": 1}}, "cpu_shares"),
+                                         ({"command": "x", "start_time": 2, "end_time": 1}, "end_time"),
+    ({"command": "x", "resource_limit": {"memory_mb": 8, "memory_virt_mb": 4}}, "memory_virt_mb"),
+                                         ({"command": "x", "health_check_cmd": "y" * 2048}, "health"),
 ])
 def test_a_definition_that_makes_no_sense_is_refused(given, text):
     with pytest.raises(Refusal, match=text):
@@ -156,13 +170,17 @@ def test_a_name_has_few_letters(name):
 
 
 def test_a_definition_is_kept_and_shown_as_it_was_given():
-    given = {"command": " echo hi ", "shell": True, "env": {"A": "1"}, "metadata": '{"k": [1]}', "behavior": {"exit": "RESTART", "control": {"9": "remove"}},
-             "permission": 23, "retention": "PT5S", "daily_limitation": {"daily_start": DAY + 3600, "daily_end": 7200}, "stdout_cache_num": 3, "version": 4}
+    given = {"command": " echo hi ", "shell": True, "env": {"A": "1"}, "metadata": '{"k": [1]}',
+             "behavior": {"exit": "RESTART", "control": {"9": "remove"}},
+             "permission": 23, "retention": "PT5S", "daily_limitation": {"daily_start": DAY + 3600, "daily_end": 7200},
+             "stdout_cache_num": 3, "version": 4}
     program = programs.read(given, "a", "own", 10.5)
     assert programs.loaded(programs.stored(program)) == program
     shown = programs.shown(program)
-    assert shown["behavior"] == {"exit": "restart", "control": {"9": "remove"}} and shown["metadata"] == {"k": [1]} and shown["command"] == "echo hi"
-    assert (shown["daily_limitation"]["daily_start"], shown["retention"], shown["owner"], shown["register_time"]) == (3600, "PT5S", "own", 10)
+    assert shown["behavior"] == {"exit": "restart",
+                                 "control": {"9": "remove"}} and shown["metadata"] == {"k": [1]} and shown["command"] == "echo hi"
+    assert (shown["daily_limitation"]["daily_start"], shown["retention"], shown["owner"],
+            shown["register_time"]) == (3600, "PT5S", "own", 10)
     assert not {"sec_env", "description", "start_time", "health_check_cmd"} & set(shown)
     assert programs.standard_input(program) == b'{"k":[1]}' and programs.standard_input(program._replace(metadata="x")) == b"x"
 
@@ -170,7 +188,8 @@ def test_a_definition_is_kept_and_shown_as_it_was_given():
 # --- when
 
 @pytest.mark.parametrize("start, end, at, open_at, closes_at", [
-    (None, None, 1000, 1000, None), (3600, 7200, 1000, 3600, 7200), (3600, 7200, 5000, 5000, 7200), (3600, 7200, 7200, DAY + 3600, DAY + 7200),
+    (None, None, 1000, 1000, None), (3600, 7200, 1000, 3600, 7200), (3600, 7200, 5000, 5000, 7200),
+                                                                (3600, 7200, 7200, DAY + 3600, DAY + 7200),
     (7200, 3600, 5000, 7200, DAY + 3600), (7200, 3600, 1000, 1000, 3600), (3600, 3600, 5000, 5000, None),
 ])
 def test_a_daily_window_opens_and_closes(start, end, at, open_at, closes_at):
@@ -201,7 +220,8 @@ def test_short_runs_are_restarted_ever_later_and_a_minute_forgives():
     assert rules.next_backoff(short, 60.0) == (0, 0)
 
 
-@pytest.mark.parametrize("how, code", [(("exited", 7, None), 7), (("signalled", None, 15), -15), (("stopped", None, 15), 9), (("timed_out", 0, None), 9),
+@pytest.mark.parametrize("how, code", [(("exited", 7, None), 7), (("signalled", None, 15), -15), (("stopped", None, 15), 9),
+                                       (("timed_out", 0, None), 9),
                                        (("lost", None, None), None)])
 def test_an_exit_is_reported_with_one_number(how, code):
     assert rules.exit_code(*how) == code
@@ -226,8 +246,10 @@ def test_a_process_tree_is_drawn():
 
 # --- runs, metrics, resources
 
-@pytest.mark.parametrize("timeout, lifecycle, found", [("", "", (172_800, 216_000)), ("5", "", (5, 216_000)), ("-5", "", (172_800, 216_000)),
-                                                       ("999999999", "", (172_800, 216_000)), ("10", "5", (10, 216_000)), ("1", "2", (1, 2)),
+@pytest.mark.parametrize("timeout, lifecycle, found", [("", "", (172_800, 216_000)), ("5", "", (5, 216_000)),
+                                                       ("-5", "", (172_800, 216_000)),
+                                                       ("999999999", "", (172_800, 216_000)), ("10", "5", (10, 216_000)),
+                                                       ("1", "2", (1, 2)),
                                                        ("PT1M", "PT2M", (60, 120)), ("0", "", (0, 216_000))])
 def test_a_run_is_ended_and_forgotten_in_time(timeout, lifecycle, found):
     assert runs.times(timeout, lifecycle, programs.duration) == found
@@ -252,5 +274,6 @@ def test_texts_of_the_kernel_are_read():
     assert resources.meminfo("MemTotal:  10 kB\nHugePages_Total: 3\nodd\n") == {"MemTotal": 10_240, "HugePages_Total": 3}
     assert resources.processors("physical id : 0\ncore id : 0\n\nphysical id : 1\ncore id : 0\n") == (2, 2)
     assert [resources.quota_v2(text) for text in ("max 100000", "150000 100000", "", "1 0")] == [0.0, 1.5, 0.0, 0.0]
-    assert list(resources.disks("/dev/vda / ext4\n/dev/vda /x ext4\nproc /proc proc\n/dev/loop0 /s squashfs\n/dev/b /a\\040b xfs")) == [
+    mounts = "/dev/vda / ext4\n/dev/vda /x ext4\nproc /proc proc\n/dev/loop0 /s squashfs\n/dev/b /a\\040b xfs"
+    assert list(resources.disks(mounts)) == [
         ("/dev/vda", "/"), ("/dev/b", "/a b")]

@@ -45,7 +45,8 @@ def test_a_node_without_users_makes_one_with_the_password_of_the_file(tmp_path):
     with TrialNode(tmp_path / "data", appmesh_admin_password_file=str(tmp_path / "password")) as node:
         assert node.request("POST", "/appmesh/login", headers=basic("admin", "admin123")).status == 401
         token = login(node, password="Correct#Horse1")["access_token"]
-        assert list(node.get("/appmesh/users", bearer(token)).json) == ["admin"] and len(node.get("/appmesh/permissions", bearer(token)).json) == 32
+        assert list(node.get("/appmesh/users",
+                             bearer(token)).json) == ["admin"] and len(node.get("/appmesh/permissions", bearer(token)).json) == 32
 
 
 def test_a_drawn_password_is_told_once_and_opens(tmp_path, capfd):
@@ -62,7 +63,8 @@ def test_a_drawn_password_is_told_once_and_opens(tmp_path, capfd):
 
 def test_an_unknown_user_and_a_wrong_password_are_answered_alike(node):
     answers = [node.request("POST", "/appmesh/login", headers=basic(name, "x")) for name in ("admin", "nobody")]
-    assert {(answer.status, answer.body) for answer in answers} == {(401, b'{"code":"unauthorized","message":"Authentication failed"}')}
+    assert {(answer.status,
+             answer.body) for answer in answers} == {(401, b'{"code":"unauthorized","message":"Authentication failed"}')}
 
 
 def test_too_many_failures_make_wait_by_user_and_by_address_but_not_at_the_machine_itself(fresh):
@@ -98,7 +100,8 @@ def test_logging_off_is_not_undone_by_a_restart(tmp_path):
         assert me(node, bearer(ended)).status == 401 and me(node, bearer(other)).status == 200
 
 
-@pytest.mark.parametrize("token, text", [("", "No authentication token provided"), ("garbage", "invalid token supplied"), ("a.b.c", "invalid token supplied")])
+@pytest.mark.parametrize("token, text", [("", "No authentication token provided"), ("garbage", "invalid token supplied"),
+                                         ("a.b.c", "invalid token supplied")])
 def test_what_is_no_token_opens_nothing(node, token, text):
     answer = me(node, bearer(token) if token else {})
     assert (answer.status, answer.json["message"]) == (401, text)
@@ -128,7 +131,8 @@ def test_the_client_keeps_its_token_in_the_cookie_it_asked_for(node):
     answer = node.request("POST", "/appmesh/login", headers={**basic("admin", "admin123"), "X-Set-Cookie": "true"})
     token = answer.json["access_token"]
     assert answer.headers["set-cookie"] == f"appmesh_auth_token={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age=604800"
-    assert answer.headers["cache-control"] == "no-store" and "set-cookie" not in node.request("POST", "/appmesh/auth", headers=bearer(token)).headers
+    assert answer.headers["cache-control"] == "no-store" and "set-cookie" not in node.request("POST", "/appmesh/auth",
+                                                                                              headers=bearer(token)).headers
     renewed = node.request("POST", "/appmesh/token/renew", headers={"Cookie": f"appmesh_auth_token={token}"})
     assert renewed.json["access_token"] in renewed.headers["set-cookie"]
     left = node.request("POST", "/appmesh/self/logoff", headers={"Cookie": f"appmesh_auth_token={renewed.json['access_token']}"})
@@ -145,7 +149,8 @@ def test_a_refresh_token_is_good_once_and_for_nothing_else(node):
     wrong = node.request("POST", "/appmesh/token/renew", headers={"X-Refresh-Token": first["access_token"]})
     assert "audience" in wrong.json["message"] and wrong.status == 401
     off = node.request("POST", "/appmesh/self/logoff", headers={"X-Refresh-Token": renewed["refresh_token"]})
-    assert off.status == 200 and node.request("POST", "/appmesh/self/logoff", headers={"X-Refresh-Token": renewed["refresh_token"]}).status == 401
+    assert off.status == 200 and node.request("POST", "/appmesh/self/logoff",
+                                              headers={"X-Refresh-Token": renewed["refresh_token"]}).status == 401
 
 
 def test_a_token_for_another_service_opens_nothing_here(node):
@@ -170,18 +175,22 @@ def test_locking_and_a_new_password_end_every_token(fresh):
     assert (missing.status, missing.json["message"]) == (400, "can not find old password from body")
     wrong = fresh.post("/appmesh/user/self/passwd", {**change, "old_password": "eA=="}, mesh)
     assert wrong.json["message"] == "old password for user <mesh> is incorrect"
-    assert fresh.post("/appmesh/user/self/passwd", {**change, "old_password": base64.b64encode(b"mesh123").decode()}, mesh).status == 200
+    assert fresh.post("/appmesh/user/self/passwd", {**change, "old_password": base64.b64encode(b"mesh123").decode()},
+                      mesh).status == 200
     assert me(fresh, mesh).json["message"] == "Token has been revoked"
     login(fresh, "mesh", "Other#123")
-    assert fresh.post("/appmesh/user/mesh/passwd", {"new_password": base64.b64encode(b"Reset#123").decode()}, admin).status == 200     # an administrator's reset
+    assert fresh.post("/appmesh/user/mesh/passwd", {"new_password": base64.b64encode(b"Reset#123").decode()},
+                      admin).status == 200     # an administrator's reset
     login(fresh, "mesh", "Reset#123")
-    assert fresh.post("/appmesh/user/admin/lock", headers=admin).status == 400 == fresh.request("DELETE", "/appmesh/user/admin", headers=admin).status
+    assert fresh.post("/appmesh/user/admin/lock",
+                      headers=admin).status == 400 == fresh.request("DELETE", "/appmesh/user/admin", headers=admin).status
 
 
 def test_what_a_role_lacks_is_refused_by_name(node):
     mesh = bearer(login(node, "mesh", "mesh123")["access_token"])
     answer = node.request("PUT", "/appmesh/app/x", {"command": "true"}, mesh)
-    assert (answer.status, answer.json) == (403, {"code": "policy_denied", "message": "Permission denied: user 'mesh' lacks required permission 'app-reg'"})
+    text = "Permission denied: user 'mesh' lacks required permission 'app-reg'"
+    assert (answer.status, answer.json) == (403, {"code": "policy_denied", "message": text})
     assert node.post("/appmesh/user/admin/passwd", {"new_password": "eA=="}, mesh).status == 403
 
 
@@ -190,11 +199,14 @@ def test_nothing_is_forwarded_to_another_host(node):
     assert (answer.status, answer.json["message"]) == (403, "forwarding is not allowed")
 
 
-@pytest.mark.parametrize("raw", [b"", b"null", b"[]", b"3", b'"x"', b"{", b'{"command":[]}', b'{"command":"true","status":99999999999999999999999}',
-                                 b'{"behavior":{"control":{"1":null}}}', b"[" * 5000, b'{"env":{"A":null},"command":"x"}', b'{"metadata":"\\ud800","command":"x"}'])
+@pytest.mark.parametrize("raw", [b"", b"null", b"[]", b"3", b'"x"', b"{", b'{"command":[]}',
+                                 b'{"command":"true","status":99999999999999999999999}',
+                                 b'{"behavior":{"control":{"1":null}}}', b"[" * 5000, b'{"env":{"A":null},"command":"x"}',
+                                 b'{"metadata":"\\ud800","command":"x"}'])
 def test_no_body_breaks_the_node(node, raw):
     admin = bearer(login(node)["access_token"])
-    for method, path in (("PUT", "/appmesh/app/x"), ("PUT", "/appmesh/user/x"), ("POST", "/appmesh/role/x"), ("POST", "/appmesh/user/self/passwd"),
+    for method, path in (("PUT", "/appmesh/app/x"), ("PUT", "/appmesh/user/x"), ("POST", "/appmesh/role/x"),
+                         ("POST", "/appmesh/user/self/passwd"),
                          ("POST", "/appmesh/app/run"), ("POST", "/appmesh/app/syncrun")):
         answer = node.request(method, path, headers=admin, raw=raw)
         assert answer.status == 400 or path.endswith("/role/x") and raw == b"[]", (method, path, answer)

@@ -12,9 +12,11 @@ from .rules import Phase
 class Run:
     """One run.  `path` is its output; `child` is there while it runs."""
 
-    __slots__ = ("id", "app", "path", "process_key", "started_at", "child", "ended", "code", "killed", "early", "reason", "wall_seconds", "sample", "adopted")
+    __slots__ = ("id", "app", "path", "process_key", "started_at", "child", "ended", "code", "killed", "early", "reason",
+                 "wall_seconds", "sample", "adopted")
 
-    def __init__(self, run_id: str, app: App, path: str, process_key: str, started_at: float, wall_seconds: float | None = None) -> None:
+    def __init__(self, run_id: str, app: App, path: str, process_key: str, started_at: float,
+                 wall_seconds: float | None = None) -> None:
         self.id = run_id
         self.app = app
         self.path = path
@@ -38,7 +40,8 @@ class Run:
 class App:
     """A program under supervision; `once` for one that was made by run and is never stored."""
 
-    __slots__ = ("program", "sec_env", "phase", "run", "outputs", "starts", "health", "facts", "due", "short_runs", "timer", "closing", "checking", "check_timer",
+    __slots__ = ("program", "sec_env", "phase", "run", "outputs", "starts", "health", "facts", "due", "short_runs", "timer",
+                 "closing", "checking", "check_timer",
                  "after", "then", "removed", "once", "start_error", "delete_timer", "wall_seconds")
 
     def __init__(self, program: Program, sec_env: str = "", *, once: bool = False) -> None:
@@ -49,7 +52,7 @@ class App:
         self.outputs: list[str] = []           # files of its runs, newest first
         self.starts = 0
         self.health = 1
-        self.facts: dict[str, Any] = {}        # return_code last_start_time last_exit_time last_error: kept over a restart of the node
+        self.facts: dict[str, Any] = {}        # return_code last_start_time last_exit_time last_error: kept over a restart
         self.due: float | None = None          # of the planned start, by the wall clock
         self.short_runs = 0
         self.timer: Any = None                 # of the planned start

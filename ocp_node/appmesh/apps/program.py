@@ -18,7 +18,8 @@ ACTIONS = frozenset({"standby", "restart", "keepalive", "remove"})
 INTERNAL = "agent"                # the name of the reference's own front process: nobody edits it
 DAY_SECONDS = 86_400
 ENABLED, DISABLED, ONCE = 1, 0, 2
-_DURATION = re.compile(r"P(?:(\d{1,9})W|(?:(\d{1,9})Y)?(?:(\d{1,9})M)?(?:(\d{1,9})D)?(T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?)\Z")
+_DURATION = re.compile(r"P(?:(\d{1,9})W|(?:(\d{1,9})Y)?(?:(\d{1,9})M)?(?:(\d{1,9})D)?"
+                       r"(T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?)\Z")
 _NUMBER = re.compile(r"[+-]?\d{1,15}\Z")
 
 
@@ -43,9 +44,9 @@ class Program(NamedTuple):
     health_check_cmd: str = ""
     permission: int = 0
     exit: str = "standby"
-    control: dict[str, str] = {}         # noqa: RUF012  (never changed in place)
-    env: dict[str, str] = {}             # noqa: RUF012
-    limits: dict[str, int] = {}          # noqa: RUF012
+    control: dict[str, str] = {}         # never changed in place
+    env: dict[str, str] = {}
+    limits: dict[str, int] = {}
     version: int = 0
 
 
@@ -69,7 +70,8 @@ def duration(value: Any) -> int:
     found = _DURATION.match(text)
     if found is None:
         raise refused("invalid ISO8601 duration format")
-    weeks, years, months, days, _, hours, minutes, seconds = (int(part) if part and part.isdigit() else 0 for part in found.groups())
+    parts = (int(part) if part and part.isdigit() else 0 for part in found.groups())
+    weeks, years, months, days, _, hours, minutes, seconds = parts
     if months:
         raise refused("ISO8601 months is not supported")
     return weeks * 7 * DAY_SECONDS + (years * 365 + days) * DAY_SECONDS + hours * 3600 + minutes * 60 + seconds
@@ -77,11 +79,14 @@ def duration(value: Any) -> int:
 
 def read(given: Mapping[str, Any], name: str, owner: str, now: float) -> Program:
     """The definition in a decoded document; a Refusal names the first thing that is wrong with it."""
-    text = {key: str(given.get(key) or "").strip() for key in ("command", "description", "working_dir", "docker_image", "health_check_cmd")}
-    program = Program(checked_name(name), owner, int(now), metadata=metadata(given.get("metadata")), shell=bool(given.get("shell")),
+    text = {key: str(given.get(key) or "").strip() for key in ("command", "description", "working_dir", "docker_image",
+                                                               "health_check_cmd")}
+    program = Program(checked_name(name), owner, int(now), metadata=metadata(given.get("metadata")),
+                      shell=bool(given.get("shell")),
                       session_login=bool(given.get("session_login")), command=_command(text["command"], text["docker_image"]),
                       description=text["description"], working_dir=text["working_dir"], health_check_cmd=text["health_check_cmd"],
-                      env=dict(given.get("env") or {}), version=given.get("version") or 0, limits=_limits(given.get("resource_limit")),
+                      env=dict(given.get("env") or {}), version=given.get("version") or 0,
+                      limits=_limits(given.get("resource_limit")),
                       start_time=given.get("start_time"), end_time=given.get("end_time"))
     if len(program.health_check_cmd) >= COMMAND_LENGTH_MAX:
         raise refused("health check length should less than 2048")
@@ -114,7 +119,8 @@ def _chosen(given: Mapping[str, Any]) -> dict[str, Any]:
     seconds = 0 if retention is None else duration(retention)
     if seconds < 0:
         raise refused("retention cannot be negative")
-    return {"status": status, "permission": permission, "stdout_cache_num": cache, "retention": str(retention).strip() if seconds else ""}
+    return {"status": status, "permission": permission, "stdout_cache_num": cache,
+            "retention": str(retention).strip() if seconds else ""}
 
 
 def _daily(limitation: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -191,7 +197,8 @@ def shown(program: Program) -> dict[str, Any]:
     behavior = {"exit": program.exit, **({"control": program.control} if program.control else {})}
     made: dict[str, Any] = {"name": program.name, "owner": program.owner, "status": program.status, "behavior": behavior,
                             **timed("register_time", program.register_time)}
-    for name in ("command", "shell", "session_login", "description", "working_dir", "stdout_cache_num", "retention", "health_check_cmd", "permission",
+    for name in ("command", "shell", "session_login", "description", "working_dir", "stdout_cache_num", "retention",
+                 "health_check_cmd", "permission",
                  "env", "version"):
         if value := getattr(program, name):
             made[name] = value

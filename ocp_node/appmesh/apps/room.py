@@ -152,7 +152,8 @@ class Apps:
         child = run.child
         if used is None or child is None or not processes:
             return {}
-        made: dict[str, Any] = {"memory": used.rss_bytes, "cpu": self.cpu_percent(run, used.cpu_seconds), "pstree": rules.tree_text(child.pid, processes),
+        made: dict[str, Any] = {"memory": used.rss_bytes, "cpu": self.cpu_percent(run, used.cpu_seconds),
+                                "pstree": rules.tree_text(child.pid, processes),
                                 "pid_user": _account_name(next((one.user_id for one in processes if one.pid == child.pid), -1))}
         if used.open_files is not None:
             made["fd"] = used.open_files
@@ -184,7 +185,8 @@ def _account_name(user_id: int) -> str:
 
 def _tell_status(connection: Any, name: str, status: int) -> None:
     words = ("disabled", "enabled")
-    connection.event("appmesh.app.status", surface="appmesh", subject=name, payload={"status": words[status], "previous_status": words[1 - status]})
+    connection.event("appmesh.app.status", surface="appmesh", subject=name,
+                     payload={"status": words[status], "previous_status": words[1 - status]})
 
 
 def user_of(call: Call) -> User:
@@ -216,7 +218,8 @@ def put(room: Apps, call: Call) -> Write:
         elif table.owned(connection, user.name) >= rules.APPS_PER_USER_MAX:
             raise Refusal("invalid_request", f"a user has at most {rules.APPS_PER_USER_MAX} applications")
         table.put(connection, program, app.sec_env)
-        connection.event("appmesh.app.defined", surface="appmesh", subject=program.name, payload={"owner": user.name, "replaced": known is not None})
+        connection.event("appmesh.app.defined", surface="appmesh", subject=program.name,
+                         payload={"owner": user.name, "replaced": known is not None})
         if known is not None and known.program.status == ENABLED:
             _tell_status(connection, program.name, DISABLED)
         connection.after_commit(lambda: room.install(app))
@@ -315,7 +318,7 @@ def output(room: Apps, call: Call) -> Reply | Wait:
     app = room.find(call.path["app"], user_of(call), rules.READ)
     wanted = outputs.asked(call.query)
     run = app.run
-    if not wanted.seconds or wanted.index or run is None or run.ended:
+    if not wanted.seconds or wanted.back or run is None or run.ended:
         return outputs.reply(app, wanted)
     outputs.reply(app, wanted)                       # what is wrong with the question is said now
 

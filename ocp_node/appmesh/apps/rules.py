@@ -56,7 +56,10 @@ def step(phase: Phase, event: str) -> Phase:
 # --- who
 
 def access(program: Program, owner_group: str, name: str, group: str, administers: bool) -> int:
-    """What a user may do with the application: WRITE, READ, or 0.  Of `permission` the units are the owner's group, the tens all others."""
+    """What a user may do with the application: WRITE, READ, or 0.
+
+    Of `permission` the units are for the owner's group, the tens for all others (App Mesh, application ownership).
+    """
     if not program.owner or name == program.owner or not program.permission or administers:
         return WRITE
     digit = program.permission % 10 if group == owner_group else program.permission // 10 % 10
@@ -73,7 +76,8 @@ def allowed(granted: int, wanted: int, name: str, app: str) -> None:
 
 def may_run(program: Program, at: float) -> bool:
     """Enabled, and inside the time range and the daily window."""
-    return program.status != 0 and (program.start_time is None or at >= program.start_time) and not expired(program, at) and _in_window(program, at)
+    begun = program.start_time is None or at >= program.start_time
+    return program.status != 0 and begun and not expired(program, at) and _in_window(program, at)
 
 
 def expired(program: Program, at: float) -> bool:

@@ -36,7 +36,8 @@ KEY_LENGTH = 10
 class Supervisor:
     """The runs of all applications.  `open_sec_env` gives the secret environment, `account` the user a program runs under."""
 
-    def __init__(self, core: Core, apps: dict[str, App], open_sec_env: Callable[[App], dict[str, str]], account: Callable[[str], str],
+    def __init__(self, core: Core, apps: dict[str, App], open_sec_env: Callable[[App], dict[str, str]],
+                 account: Callable[[str], str],
                  remove: Callable[[App], None]) -> None:
         self.core = core
         self.apps = apps
@@ -140,6 +141,13 @@ class Supervisor:
         app.phase = rules.step(app.phase, "adopted")
         app.facts["last_start_time"] = int(run.started_at)
         self.core.log.info("appmesh.adopted", app=app.name, pid=child.pid)
+        if app.removed or app.program.status != ENABLED:       # forgotten or switched off while it was looked for
+            newer = self.apps.get(app.name)
+            if app.removed:
+                self.ending[app.name] = app
+            if newer is not None and newer is not app:
+                app.then, newer.after = newer, app
+            self.stop(app)
         self._watch_range(app)
         self._check_soon(app)
         if run.early is not None:
@@ -194,7 +202,7 @@ class Supervisor:
             child = self.core.processes.start(self._as_start(run), partial(self._exited, run))
         except Refusal as refusal:
             error = _start_error(refusal, app)
-        except Exception as fault:                     # a disk that is full, a store that is closed: this start failed, the next may not
+        except Exception as fault:                     # a full disk, a closed store: this start failed, the next may not
             self.core.log.fault("appmesh.start", fault, app=app.name)
             error = "the program could not be started: the node could not write"
         if error:
@@ -211,7 +219,8 @@ class Supervisor:
         command = _command(program, cwd)
         environment = {**program.env, **self._open_sec_env(run.app), "APP_MESH_PROCESS_KEY": run.process_key,
                        "APP_MESH_APPLICATION_NAME": program.name, "APP_MESH_LAUNCH_TIME": str(int(run.started_at))}
-        return Start(command=command, cwd=cwd, environment=environment, stdin=programs.standard_input(program), user=user, label=run.id,
+        return Start(command=command, cwd=cwd, environment=environment, stdin=programs.standard_input(program), user=user,
+                     label=run.id,
                      output=Output(kind="file", path=run.path, bytes_max=rules.OUTPUT_BYTES_MAX), wall_seconds=run.wall_seconds,
                      limits=_limits(program.limits))
 
@@ -238,7 +247,7 @@ class Supervisor:
         app.phase, app.run, app.start_error = rules.step(app.phase, "started"), run, ""
         app.starts += 1
         self._keep_output(app, run.path)
-        app.facts = {"last_start_time": int(child.started_at), **({"last_exit_time": app.facts["last_exit_time"]} if "last_exit_time" in app.facts else {})}
+        app.facts = {**_without(app.facts, "return_code", "last_error"), "last_start_time": int(child.started_at)}
         before, app.health = app.health, app.health if app.program.health_check_cmd else 0
         self._write_start(app, run, before)
         if app.phase is Phase.STOPPING:
@@ -259,7 +268,8 @@ class Supervisor:
         def change(connection: Any) -> None:
             table.record_run(connection, run.id, record)
             self._note(connection, app, facts, before, health)
-            connection.event("appmesh.app.started", surface="appmesh", subject=app.name, payload={"pid": pid, "process_uuid": run.id})
+            connection.event("appmesh.app.started", surface="appmesh", subject=app.name,
+                             payload={"pid": pid, "process_uuid": run.id})
 
         self._write(change)
 
@@ -268,7 +278,7 @@ class Supervisor:
         app, now = run.app, self.core.clock.time()
         app.phase = rules.step(app.phase, "failed")
         app.start_error = error
-        app.facts = {**{name: value for name, value in app.facts.items() if name != "return_code"}, "last_start_time": int(now), "last_exit_time": int(now),
+        app.facts = {**_without(app.facts, "return_code"), "last_start_time": int(now), "last_exit_time": int(now),
                      "last_error": f"{programs.local_text(now)} {error}"}
         before, app.health = app.health, 1
         facts = dict(app.facts)
@@ -306,9 +316,10 @@ class Supervisor:
             app.closing.cancel()
         self._settled(app)
         self.core.signals.stir(f"appmesh.run:{run.id}")
-        if natural and not self._leaving and not app.once and not app.removed and app.program.status == ENABLED and app.phase is Phase.IDLE:
+        idle = app.phase is Phase.IDLE and not app.once
+        if natural and idle and not self._leaving and not app.removed and app.program.status == ENABLED:
             self._act(app, run.code, how.wall_seconds)
-        elif app.phase is Phase.IDLE and not natural and not app.once:
+        elif idle and not natural:
             self.plan_after_range(app)
 
     def _why(self, run: Run, how: Exit) -> str:
@@ -336,7 +347,8 @@ class Supervisor:
         if not app.once and not app.removed:
             table.put_facts(connection, app.name, app.program.register_time, facts)
         if before != health:
-            connection.event("appmesh.app.health", surface="appmesh", subject=app.name, payload={"health": health, "previous_health": before})
+            connection.event("appmesh.app.health", surface="appmesh", subject=app.name,
+                             payload={"health": health, "previous_health": before})
 
     def _write(self, change: Callable[[Any], None]) -> None:
         """The change is asked for; a store that does not take it is said in the log, as nobody waits for it."""
@@ -395,7 +407,8 @@ class Supervisor:
             app.closing = None
         ends = None if app.once else rules.closes(app.program, at)
         if ends is not None and app.phase is Phase.RUNNING:
-            app.closing = self.core.loop.call_later(min(max(ends - at, 0.0), rules.TIMER_SECONDS_MAX), partial(self._range_tick, app))
+            app.closing = self.core.loop.call_later(min(max(ends - at, 0.0), rules.TIMER_SECONDS_MAX),
+                                                    partial(self._range_tick, app))
 
     def _range_tick(self, app: App) -> None:
         app.closing = None
@@ -420,7 +433,7 @@ class Supervisor:
             run.child.stop()
 
     def forget(self, app: App, newer: App | None = None) -> None:
-        """The application is no longer supervised; its run ends, and then `newer` may start, or its files are gone.  On the loop."""
+        """No longer supervised: its run ends, and then `newer` may start, or its files are gone.  On the loop."""
         app.removed = True
         if newer is not None:
             newer.outputs, newer.starts = app.outputs, app.starts
@@ -481,8 +494,10 @@ class Supervisor:
         program = app.program
         try:
             user = self._account(program.owner)
-            start = Start(command=_words(program.health_check_cmd), cwd=self._folder_of(program.working_dir, user), environment=dict(program.env), user=user,
-                          output=NOWHERE, wall_seconds=rules.CHECK_WALL_SECONDS, stop_grace_seconds=0.0, label=f"check {program.name}")
+            start = Start(command=_words(program.health_check_cmd), cwd=self._folder_of(program.working_dir, user),
+                          environment=dict(program.env), user=user,
+                          output=NOWHERE, wall_seconds=rules.CHECK_WALL_SECONDS, stop_grace_seconds=0.0,
+                          label=f"check {program.name}")
             self.core.processes.start(start, lambda how: self._checked(app, how.reason == "exited" and how.code == 0))
         except Refusal:
             self._on_loop(partial(self._checked, app, False))
@@ -540,11 +555,16 @@ def _start_error(refusal: Refusal, app: App) -> str:
     return refusal.message or refusal.code
 
 
+def _without(facts: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name not in names}
+
+
 def _limits(limits: dict[str, int]) -> Any:
     from ...processes.records import Limits
     shares = limits.get("cpu_shares", 0)
     weight = max(1, min(10_000, shares * 100 // 1024)) if shares else 0
-    return Limits(memory_bytes=limits.get("memory_mb", 0) << 20, address_space_bytes=limits.get("memory_virt_mb", 0) << 20, cpu_weight=weight)
+    return Limits(memory_bytes=limits.get("memory_mb", 0) << 20, address_space_bytes=limits.get("memory_virt_mb", 0) << 20,
+                  cpu_weight=weight)
 
 
 def _remove_output(path: str) -> None:

@@ -18,7 +18,7 @@ class Kept(NamedTuple):
 
 
 class KeptRun(NamedTuple):
-    """A run that is not known to have ended.  `record` is how the process engine finds it again; "" while it was being started."""
+    """A run that is not known to have ended.  `record` is how the engine finds it again; "" while it was being started."""
     id: str
     app: str
     path: str
@@ -29,7 +29,12 @@ class KeptRun(NamedTuple):
 
 def everything(connection: sqlite3.Connection) -> list[Kept]:
     rows = connection.execute("SELECT definition, sec_env, facts FROM appmesh_app ORDER BY name")
-    return [Kept(programs.loaded(definition), sec_env, jsontext.load(facts)) for definition, sec_env, facts in rows]    # type: ignore[arg-type]
+    return [Kept(programs.loaded(definition), sec_env, _members(facts)) for definition, sec_env, facts in rows]
+
+
+def _members(text: str) -> dict[str, Any]:
+    value = jsontext.load(text)
+    return value if isinstance(value, dict) else {}
 
 
 def owned(connection: sqlite3.Connection, owner: str) -> int:
@@ -43,8 +48,9 @@ def find(connection: sqlite3.Connection, name: str) -> Program | None:
 
 
 def put(connection: sqlite3.Connection, program: Program, sec_env: str) -> None:
-    connection.execute("INSERT INTO appmesh_app(name, owner, definition, sec_env) VALUES (?, ?, ?, ?) ON CONFLICT(name) DO UPDATE SET "
-                       "owner = excluded.owner, definition = excluded.definition, sec_env = excluded.sec_env, facts = '{}'",
+    connection.execute("INSERT INTO appmesh_app(name, owner, definition, sec_env) VALUES (?, ?, ?, ?) "
+                       "ON CONFLICT(name) DO UPDATE SET owner = excluded.owner, definition = excluded.definition, "
+                       "sec_env = excluded.sec_env, facts = '{}'",
                        (program.name, program.owner, programs.stored(program), sec_env))
 
 
@@ -64,7 +70,8 @@ def delete(connection: sqlite3.Connection, name: str) -> bool:
 
 
 def runs(connection: sqlite3.Connection) -> list[KeptRun]:
-    return [KeptRun(*row) for row in connection.execute(f"SELECT {', '.join(KeptRun._fields)} FROM appmesh_run ORDER BY started_at, id")]
+    return [KeptRun(*row)
+            for row in connection.execute(f"SELECT {', '.join(KeptRun._fields)} FROM appmesh_run ORDER BY started_at, id")]
 
 
 def put_run(connection: sqlite3.Connection, run: KeptRun) -> None:

@@ -1,6 +1,7 @@
 """What the surface does by itself once the node has started: its applications run again, its first users are made.
 
-Neither is worth a caller's waiting, so both are done by a worker after the node listens; who asks for them earlier gets them then.
+Neither is worth a caller's waiting, so both are done by a worker after the node listens; who needs them earlier gets them
+then.
 """
 
 from __future__ import annotations

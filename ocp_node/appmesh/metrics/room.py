@@ -45,7 +45,8 @@ class Metrics:
         from ..surface import ROUTES
         routes = {route.id: route for route in ROUTES if route.room != "appmesh.metrics"}
         totals = self.core.edge.app.totals() if self.core.edge is not None else {}
-        samples = [({"method": routes[name].method, "route": rules.pattern(routes[name].path), "status_code": str(status),
+        samples: list[tuple[rules.Labels, float]] = [({"method": routes[name].method, "route": rules.pattern(routes[name].path),
+                                                       "status_code": str(status),
                      "status_class": rules.status_class(status)}, float(count))
                    for (name, status), count in sorted(totals.items()) if name in routes]
         return [Family("appmesh_http_requests_total", "counter", "Requests that were answered", samples)]
@@ -53,7 +54,8 @@ class Metrics:
     def applications(self) -> list[Family]:
         """Of every managed application."""
         rows = [(app.name, self._of(app)) for _, app in sorted(self.apps.apps.items()) if not app.once]
-        return [Family(name, kind, about, [({"application": app}, values[key]) for app, values in rows]) for name, kind, about, key in rules.APP_FAMILIES]
+        return [Family(name, kind, about, [({"application": app}, values[key]) for app, values in rows]) for name, kind, about,
+                key in rules.APP_FAMILIES]
 
     def _of(self, app: Any) -> dict[str, float]:
         run, made = app.run, {"memory": 0.0, "fds": 0.0, "cores": 0.0, "pid": 0.0}
@@ -64,9 +66,11 @@ class Metrics:
             if used is None:
                 self.app_errors[app.name] += child.running
             else:
-                made.update(memory=used.rss_bytes, fds=used.open_files or 0, cores=self._cores(app.name, run.id, used.cpu_seconds))
+                made.update(memory=used.rss_bytes, fds=used.open_files or 0,
+                            cores=self._cores(app.name, run.id, used.cpu_seconds))
         running = child is not None
-        return {**made, "starts": app.starts, "errors": self.app_errors[app.name], "enabled": app.program.status == 1, "running": running,
+        return {**made, "starts": app.starts, "errors": self.app_errors[app.name], "enabled": app.program.status == 1,
+                "running": running,
                 "healthy": running and app.health == 0}
 
     def _cores(self, app: str, run_id: str, cpu_seconds: float) -> float:

@@ -18,7 +18,8 @@ class Family(NamedTuple):
 
 APP_FAMILIES = (
     ("appmesh_application_process_starts_total", "counter", "Accepted starts of an application's process", "starts"),
-    ("appmesh_application_metrics_collection_errors_total", "counter", "Looks at an application's processes that failed", "errors"),
+    ("appmesh_application_metrics_collection_errors_total", "counter", "Looks at an application's processes that failed",
+     "errors"),
     ("appmesh_application_process_id", "gauge", "Process id of an application, or zero while it is stopped", "pid"),
     ("appmesh_application_process_resident_memory_bytes", "gauge", "Resident memory of an application's process tree", "memory"),
     ("appmesh_application_process_cpu_usage_cores", "gauge", "Processor use of an application's process tree, in cores", "cores"),

@@ -32,16 +32,23 @@ class Resources:
     def collected(self) -> dict[str, Any]:
         """Everything at this moment."""
         errors: list[str] = []
-        now, memory = self.core.clock.time(), _or(errors, "host_memory_unavailable", _memory, {})
+        now = self.core.clock.time()
+        none: dict[str, int] = {}
+        memory = _or(errors, "host_memory_unavailable", _memory, none)
         used_by_apps = _or(errors, "application_process_tree_unavailable", self._applications, 0)
         own = _or(errors, "daemon_process_tree_unavailable", lambda: usage.of([os.getpid()]), None)
-        return {"schema_version": 3, "collected_at_unix_seconds": int(now), "systime": local_text(now), "appmesh_start_time": local_text(self.started),
-                "appmesh_start_time_unix_seconds": int(self.started), "appmesh_version": f"ocp_{VERSION}", "host_name": local.host_name(),
-                "host_description": self.core.identity.display_name, "home": str(self.core.data), "pid": os.getpid(), "os_user": self.users.own_account(),
+        nothing: list[dict[str, Any]] = []
+        return {"schema_version": 3, "collected_at_unix_seconds": int(now), "systime": local_text(now),
+                "appmesh_start_time": local_text(self.started),
+                "appmesh_start_time_unix_seconds": int(self.started), "appmesh_version": f"ocp_{VERSION}",
+                "host_name": local.host_name(),
+                "host_description": self.core.identity.display_name, "home": str(self.core.data), "pid": os.getpid(),
+                "os_user": self.users.own_account(),
                 "fd": own.open_files or 0 if own else 0, "in_container": _in_container(), "mem_applications": used_by_apps,
                 "mem_daemon_process_tree_bytes": (own.rss_bytes if own else 0) + used_by_apps, **_system(), **_processors(errors),
                 **_told(memory), "load": _or(errors, "load_average_unavailable", _load, {"1min": 0.0, "5min": 0.0, "15min": 0.0}),
-                "fs": _or(errors, "filesystem_usage_unavailable", _disks, []), "net": _or(errors, "network_interfaces_unavailable", _addresses, []),
+                "fs": _or(errors, "filesystem_usage_unavailable", _disks, nothing),
+                "net": _or(errors, "network_interfaces_unavailable", _addresses, nothing),
                 "collector_errors": errors}
 
     def _applications(self) -> int:
@@ -74,7 +81,8 @@ def _maybe(path: str) -> str:
 def _system() -> dict[str, Any]:
     named = os.uname()
     version = "v2" if os.path.exists(f"{CGROUP}/cgroup.controllers") else "v1" if os.path.isdir(f"{CGROUP}/memory") else "none"
-    return {"os": rules.SYSTEMS.get(named.sysname, named.sysname.lower()), "architecture": rules.ARCHITECTURES.get(named.machine, "unknown"),
+    return {"os": rules.SYSTEMS.get(named.sysname, named.sysname.lower()),
+            "architecture": rules.ARCHITECTURES.get(named.machine, "unknown"),
             "cgroup_version": version}
 
 
@@ -87,7 +95,8 @@ def _processors(errors: list[str]) -> dict[str, Any]:
     sockets, real = _or(errors, "host_cpu_topology_unavailable", lambda: rules.processors(_file("/proc/cpuinfo")), (0, 0))
     quota = rules.quota_v2(_maybe(f"{CGROUP}/cpu.max")) or _quota_v1()
     effective = min(cores(), max(1, -int(-quota // 1))) if quota else cores()
-    return {"cpu_cores": real or count, "cpu_processors": count, "cpu_effective_processors": effective, "cpu_quota_cores": round(quota, 3),
+    return {"cpu_cores": real or count, "cpu_processors": count, "cpu_effective_processors": effective,
+            "cpu_quota_cores": round(quota, 3),
             "cpu_sockets": sockets or 1, "cpu_source": "cgroup" if quota else "host"}
 
 
@@ -99,7 +108,8 @@ def _quota_v1() -> float:
 def _memory() -> dict[str, int]:
     """Of the machine, or of the cgroup that bounds this node more tightly."""
     found = rules.meminfo(_file("/proc/meminfo"))
-    made = {"total": found["MemTotal"], "available": found.get("MemAvailable", found.get("MemFree", 0)), "swap_total": found.get("SwapTotal", 0),
+    made = {"total": found["MemTotal"], "available": found.get("MemAvailable", found.get("MemFree", 0)),
+            "swap_total": found.get("SwapTotal", 0),
             "swap_free": found.get("SwapFree", 0), "grouped": 0}
     made["current"] = made["total"] - made["available"]
     for bound, current in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
@@ -114,7 +124,8 @@ def _told(memory: dict[str, int]) -> dict[str, Any]:
         return memory.get(name, 0)
 
     return {"mem_total_bytes": of("total"), "mem_available_bytes": of("available"), "mem_current_bytes": of("current"),
-            "mem_swap_total_bytes": of("swap_total"), "mem_swap_free_bytes": of("swap_free"), "mem_swap_current_bytes": of("swap_total") - of("swap_free"),
+            "mem_swap_total_bytes": of("swap_total"), "mem_swap_free_bytes": of("swap_free"),
+            "mem_swap_current_bytes": of("swap_total") - of("swap_free"),
             "memory_source": "cgroup" if of("grouped") else "host", "swap_source": "host"}
 
 

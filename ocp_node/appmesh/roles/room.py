@@ -53,7 +53,8 @@ def put(room: Roles, call: Call) -> Write:
         if wanted and table.count(connection) >= rules.ROLES_MAX:
             raise Refusal("invalid_request", f"there are already {rules.ROLES_MAX} roles")
         room.put(connection, name, wanted)
-        connection.event("appmesh.role.changed", surface="appmesh", subject=name, payload={"permissions": sorted(wanted), "by": by})
+        connection.event("appmesh.role.changed", surface="appmesh", subject=name,
+                         payload={"permissions": sorted(wanted), "by": by})
 
     return Write(change, lambda _: Reply({"message": "Role update success"}))
 

@@ -12,10 +12,13 @@ PERMISSIONS_MAX = 256
 ROLES_MAX = 1_000
 
 DEFAULT_ROLES: Mapping[str, tuple[str, ...]] = {
-    "manage": ("app-control", "app-delete", "app-reg", "app-subscribe", "config-set", "file-download", "file-upload", "label-delete", "label-set"),
+    "manage": ("app-control", "app-delete", "app-reg", "app-subscribe", "config-set", "file-download", "file-upload",
+               "label-delete", "label-set"),
     "shell": ("app-run-async", "app-run-sync", "app-run-task"),
-    "usermgr": ("user-add", "passwd-change-user", "user-delete", "user-lock", "role-delete", "role-set", "user-totp-disable", "user-unlock"),
-    "view": ("config-view", "label-view", "role-view", "user-list", "permission-list", "passwd-change-self", "app-view-all", "app-view", "app-output-view",
+    "usermgr": ("user-add", "passwd-change-user", "user-delete", "user-lock", "role-delete", "role-set", "user-totp-disable",
+                "user-unlock"),
+    "view": ("config-view", "label-view", "role-view", "user-list", "permission-list", "passwd-change-self", "app-view-all",
+             "app-view", "app-output-view",
              "user-totp-active", "user-token-renew", "host-resource-view"),
 }
 

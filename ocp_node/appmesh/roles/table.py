@@ -14,7 +14,8 @@ def everything(connection: sqlite3.Connection) -> dict[str, frozenset[str]]:
 
 
 def put(connection: sqlite3.Connection, name: str, permissions: Iterable[str]) -> None:
-    connection.execute("INSERT OR REPLACE INTO appmesh_role(name, permissions) VALUES (?, ?)", (name, jsontext.ascii_text(sorted(permissions))))
+    connection.execute("INSERT OR REPLACE INTO appmesh_role(name, permissions) VALUES (?, ?)",
+                       (name, jsontext.ascii_text(sorted(permissions))))
 
 
 def delete(connection: sqlite3.Connection, name: str) -> None:

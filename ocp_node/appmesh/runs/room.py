@@ -73,7 +73,8 @@ class Runs:
         if len(self._counts) >= NAMES_MAX:
             self._counts.clear()
         self._counts[base.name] = count
-        program = base.program._replace(name=name, owner=user.name, status=programs.ONCE, register_time=int(self.core.clock.time()))
+        program = base.program._replace(name=name, owner=user.name, status=programs.ONCE,
+                                        register_time=int(self.core.clock.time()))
         if given.get("env") is not None:
             program = program._replace(env=dict(given["env"]))
         if given.get("metadata") is not None:
@@ -85,7 +86,8 @@ class Runs:
         self._tell("appmesh.run.asked", app, {"by": user.name, "command": app.program.command[:200]})
 
     def _tell(self, event_type: str, app: App, payload: dict[str, object]) -> None:
-        self.core.writer.submit(lambda connection: connection.event(event_type, surface="appmesh", subject=app.name, payload=payload),
+        self.core.writer.submit(lambda connection: connection.event(event_type, surface="appmesh", subject=app.name,
+                                                                    payload=payload),
                                 lambda _, fault: self.core.log.fault("appmesh.audit", fault) if fault else None)
 
     def begun(self, app: App) -> bool:
@@ -156,7 +158,8 @@ def run_and_wait(room: Runs, call: Call) -> Wait:
         room.forget(app)
         return reply
 
-    return Wait(ready, ready, WAIT_SECONDS_MAX, (app.topic,), work=True)      # a run may last for days: late, it goes on being waited for
+    # A run may last for days: late, it goes on being waited for.
+    return Wait(ready, ready, WAIT_SECONDS_MAX, (app.topic,), work=True)
 
 
 def _whole(app: App) -> Reply:

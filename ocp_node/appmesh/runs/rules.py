@@ -37,7 +37,8 @@ def must_name(given: Mapping[str, Any], known: bool) -> None:
     if known and command:
         raise Refusal("invalid_request", f"Should not specify command for an existing application <{name}>")
     if not known and not command:
-        raise Refusal("invalid_request", "Should specify command to run application" if name else "Should specify command run application")
+        raise Refusal("invalid_request",
+                      "Should specify command to run application" if name else "Should specify command run application")
 
 
 def copy_name(name: str, count: int, used: Container[str]) -> tuple[str, int]:

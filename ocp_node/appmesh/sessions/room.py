@@ -88,7 +88,8 @@ class Sessions:
         if not token:
             token = rules.cookie_token(headers)
             if not token:
-                raise Refusal("unauthorized", "No authentication token provided", headers=(("WWW-Authenticate", 'Bearer realm="appmesh"'),))
+                raise Refusal("unauthorized", "No authentication token provided",
+                              headers=(("WWW-Authenticate", 'Bearer realm="appmesh"'),))
             rules.own_origin(method, headers)
         return self.opened(token, audience)
 
@@ -136,7 +137,8 @@ class Sessions:
     def make(self, user: User, audience: str, seconds: int) -> tuple[str, dict[str, Any]]:
         """A new token of the user, and its claims."""
         issued = rules.issued_at(self.core.clock.time(), user.token_epoch)
-        made = rules.claims(issuer=self.issuer, subject=user.name, audience=audience, roles=user.roles, issued=issued, seconds=seconds,
+        made = rules.claims(issuer=self.issuer, subject=user.name, audience=audience, roles=user.roles, issued=issued,
+                            seconds=seconds,
                             token_id=tokens.new_id(self.core.ids))
         return tokens.make(made, self._secret), made
 
@@ -151,7 +153,8 @@ class Sessions:
 
     def end(self, connection: Any, session: Session, ended: str = "Token has been revoked") -> None:
         """Inside a change: the token opens nothing any more.  Refusal `unauthorized` when that was so already."""
-        key, expires_at = tokens.revocation_key(session.token, session.claims), float(session.claims["exp"]) + TOKEN_LEEWAY_SECONDS
+        key, expires_at = tokens.revocation_key(session.token,
+                                                session.claims), float(session.claims["exp"]) + TOKEN_LEEWAY_SECONDS
         now = self.core.clock.time()
         table.sweep(connection, now)
         if not table.end(connection, key, expires_at):
@@ -168,7 +171,8 @@ class Sessions:
 
 def told(token: str, made: Mapping[str, Any], group: str, now: float) -> dict[str, Any]:
     """A token as App Mesh shows it."""
-    return {"access_token": token, "token_type": "Bearer", "expire_time": made["exp"], "expires_in": max(0, int(made["exp"] - int(now))),
+    return {"access_token": token, "token_type": "Bearer", "expire_time": made["exp"],
+            "expires_in": max(0, int(made["exp"] - int(now))),
             "issued_at": int(now), "profile": {"name": made["sub"], "group": group, "auth_time": int(now)}}
 
 
@@ -202,10 +206,12 @@ def login(room: Sessions, call: Call) -> Write:
         if newer:
             known = known._replace(password=newer)
             room.users.put(connection, known)
-        connection.event("appmesh.session.started", surface="appmesh", subject=name, payload={"address": call.caller.address, "audience": audience})
+        connection.event("appmesh.session.started", surface="appmesh", subject=name,
+                         payload={"address": call.caller.address, "audience": audience})
         return known
 
-    return Write(change, lambda known: room.granted(known, audience, seconds, refresh=rules.wants_refresh(headers), cookie=rules.wants_cookie(headers),
+    return Write(change, lambda known: room.granted(known, audience, seconds, refresh=rules.wants_refresh(headers),
+                                                    cookie=rules.wants_cookie(headers),
                                                     secure=call.caller.secure))
 
 
@@ -214,7 +220,8 @@ def authenticate(room: Sessions, call: Call) -> Reply:
     session: Session = call.caller.subject
     room.users.require(session.user, call.headers.get("x-permission", "").strip())
     body = told(session.token, session.claims, "", room.core.clock.time())
-    cookies = (rules.set_cookie(session.token, body["expires_in"], call.caller.secure),) if rules.wants_cookie(call.headers) else ()
+    cookies = (rules.set_cookie(session.token, body["expires_in"], call.caller.secure),
+               ) if rules.wants_cookie(call.headers) else ()
     return Reply(body, 200, (*rules.NO_STORE, *cookies))
 
 
@@ -234,7 +241,8 @@ def renew(room: Sessions, call: Call) -> Write:
     def change(connection: Any) -> None:
         room.end(connection, old, "Refresh token has been revoked" if shown else "Token has been revoked")
 
-    return Write(change, lambda _: room.granted(old.user, audience, seconds, refresh=refresh, cookie=cookie, secure=call.caller.secure))
+    return Write(change, lambda _: room.granted(old.user, audience, seconds, refresh=refresh, cookie=cookie,
+                                                secure=call.caller.secure))
 
 
 def _any_audience(room: Sessions, call: Call) -> Session:
@@ -274,7 +282,8 @@ def logoff(room: Sessions, call: Call) -> Write:
     if cookie and not call.headers.get("authorization"):
         rules.own_origin("POST", call.headers)
     access = tokens.bearer(call.headers.get("authorization", "")) or cookie
-    for token, audience in ((access, _named_audience(access)), (call.headers.get("x-refresh-token", "").strip(), rules.REFRESH_AUDIENCE)):
+    for token, audience in ((access, _named_audience(access)),
+                            (call.headers.get("x-refresh-token", "").strip(), rules.REFRESH_AUDIENCE)):
         try:
             found += [room.opened(token, audience)] if token else []
         except Refusal:

@@ -97,10 +97,12 @@ def own_origin(method: str, headers: Mapping[str, str]) -> None:
         raise Refusal("policy_denied", "CSRF validation failed: origin not allowed")
 
 
-def claims(*, issuer: str, subject: str, audience: str, roles: tuple[str, ...], issued: int, seconds: int, token_id: str) -> dict[str, Any]:
+def claims(*, issuer: str, subject: str, audience: str, roles: tuple[str, ...], issued: int, seconds: int,
+           token_id: str) -> dict[str, Any]:
     """The claims of a token; roles in it inform, they decide nothing."""
     access = {"appmesh-service": {"roles": list(roles)}} if roles else None
-    return {"iss": issuer, "sub": subject, "aud": audience, "iat": issued, "exp": issued + seconds, "jti": token_id, "resource_access": access}
+    return {"iss": issuer, "sub": subject, "aud": audience, "iat": issued, "exp": issued + seconds, "jti": token_id,
+            "resource_access": access}
 
 
 def issued_at(now: float, token_epoch: int) -> int:

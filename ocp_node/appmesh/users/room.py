@@ -10,6 +10,7 @@ from typing import Any
 
 from ...base import settings as settings_table
 from ...base.errors import Refusal
+from ...base.setting import WrongUse
 from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
 from . import rules, table
@@ -82,7 +83,7 @@ class Users:
         return user
 
     def epoch(self, user: User) -> int:
-        """Every token made up to this second is dead; later than any that was made after the last such second (`sessions.rules.issued_at`)."""
+        """The second up to which every token is dead; no token made after the last such second outlives it."""
         return max(int(self.core.clock.time()), user.token_epoch + 1)
 
     # --- the first users
@@ -94,7 +95,7 @@ class Users:
                 return
             try:
                 made, said = self._first()
-            except settings_table.WrongUse as fault:
+            except WrongUse as fault:
                 return self.core.log.error("appmesh.no_first_user", error=str(fault))
 
             def change(connection: Any) -> bool:
@@ -211,7 +212,8 @@ def _lock(room: Users, call: Call, locked: bool) -> Write:
             raise Refusal("invalid_request", "User admin can not be locked")
         epoch = room.epoch(user) if locked and not user.locked else user.token_epoch
         room.put(connection, user._replace(locked=locked, token_epoch=epoch))
-        connection.event("appmesh.user.locked" if locked else "appmesh.user.unlocked", surface="appmesh", subject=name, payload={"by": by})
+        connection.event("appmesh.user.locked" if locked else "appmesh.user.unlocked", surface="appmesh", subject=name,
+                         payload={"by": by})
 
     return Write(change, lambda _: Reply({"message": "Lock user success" if locked else "Unlock user success"}))
 

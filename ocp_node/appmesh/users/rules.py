@@ -97,7 +97,9 @@ def merged(known: User | None, name: str, password: str, given: Mapping[str, obj
         raise Refusal("invalid_request", "User admin can not be locked")
     texts = {field: str(given.get(field) or "").strip() for field in ("email", "group", "exec_user", "metadata")}
     roles = given.get("roles")
-    return before._replace(**texts, locked=locked, mfa_enabled=mfa, roles=_unique(roles if isinstance(roles, (list, tuple)) else ()))
+    named = _unique(roles) if isinstance(roles, (list, tuple)) else ()
+    return before._replace(email=texts["email"], group=texts["group"], exec_user=texts["exec_user"], metadata=texts["metadata"],
+                           locked=locked, mfa_enabled=mfa, roles=named)
 
 
 def _unique(names: Iterable[object]) -> tuple[str, ...]:
@@ -106,7 +108,8 @@ def _unique(names: Iterable[object]) -> tuple[str, ...]:
 
 def shown(user: User, exec_user: str) -> dict[str, object]:
     """The user without secrets; `exec_user` is the account that programs of this user run under."""
-    members: dict[str, object] = {"name": user.name, "email": user.email, "group": user.group, "exec_user": exec_user, "locked": user.locked,
+    members: dict[str, object] = {"name": user.name, "email": user.email, "group": user.group, "exec_user": exec_user,
+                                  "locked": user.locked,
                                   "mfa_enabled": user.mfa_enabled, "roles": list(user.roles)}
     if user.metadata:
         members["metadata"] = user.metadata

@@ -23,7 +23,8 @@ def find(connection: sqlite3.Connection, name: str) -> User | None:
 def put(connection: sqlite3.Connection, user: User) -> None:
     facts = jsontext.ascii_text({name: getattr(user, name) for name in _FACTS})
     connection.execute("INSERT INTO appmesh_user(name, password, facts) VALUES (?, ?, ?) "
-                       "ON CONFLICT(name) DO UPDATE SET password = excluded.password, facts = excluded.facts", (user.name, user.password, facts))
+                       "ON CONFLICT(name) DO UPDATE SET password = excluded.password, facts = excluded.facts",
+                       (user.name, user.password, facts))
 
 
 def delete(connection: sqlite3.Connection, name: str) -> None:
