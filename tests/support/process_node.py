@@ -51,11 +51,17 @@ class Refused(NamedTuple):
 
 
 class ProcessNode:
-    """A running node.  It is killed at the end of the `with` block unless the test has ended it before."""
+    """A running node.  It is killed at the end of the `with` block unless the test has ended it before.
 
-    def __init__(self, folder: Path, *flags: str, port: int = 0, **variables: str) -> None:
+    With a `token` it has that operator token, and `get` and `post` present it.
+    """
+
+    def __init__(self, folder: Path, *flags: str, token: str = "", port: int = 0, **variables: str) -> None:
         self.folder = folder
         self.clock = Clock()
+        self.token = token
+        if token:
+            variables["OCP_OPERATOR_TOKEN"] = token
         self._flags, self._port, self._variables = flags, port, variables
         self._errors = folder.with_name(folder.name + ".stderr")
         self.start()
@@ -71,6 +77,7 @@ class ProcessNode:
             words = self.ready.split()
             assert words[0] == "ocp:" and words[2] == "node" and words[4] == "state", self.ready
             self.url, self.node_id = words[1], words[3]
+            self._port = self.port                       # started again, it is found where it was
         except BaseException:
             self.kill()
             raise
@@ -100,10 +107,13 @@ class ProcessNode:
         return ask(self.url, method, path, body, headers, **more)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        return self.request("GET", path, headers=headers)
+        return self.request("GET", path, headers=self._presented(headers))
 
     def post(self, path: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-        return self.request("POST", path, body if body is not None else {}, headers)
+        return self.request("POST", path, body if body is not None else {}, self._presented(headers))
+
+    def _presented(self, headers: Mapping[str, str] | None) -> Mapping[str, str]:
+        return {"X-OCP-Operator-Token": self.token} if self.token and headers is None else headers or {}
 
     def until(self, question: Callable[[], Any], what: str = "the event") -> Any:
         return until(question, what)

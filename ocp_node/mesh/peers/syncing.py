@@ -36,8 +36,10 @@ class Syncing:
         try:
             manifest = self._refreshed(peer, loopback) if refresh_manifest else None
             stream, imported, anew = self._fetched(peer, limit, loopback)
+            if anew and manifest is None:
+                manifest = self._refreshed(peer, loopback)       # a log that begins anew may be another node's, at the same place
         except Refusal as refusal:
-            if refusal.code.startswith("peer_"):
+            if refusal.code.startswith("peer_") or refusal.code == "key_changed":
                 self._core.writer.run(functools.partial(self._failed, peer_id=peer_id, error=refusal.message))
             raise
         kept, count = self._core.writer.run(lambda connection: self._keep(connection, peer_id, stream, manifest, imported, anew,

@@ -6,6 +6,7 @@ The pool sleeps until a job's commit wakes it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,14 @@ from . import rules, table
 
 if TYPE_CHECKING:
     from ...core import Core
+    from ...store.events import Event
     from ...store.writer import WriteConnection
     from ..jobs.package import Package
     from .room import Workers
 
 Members = dict[str, Any]
 READY = "mesh.queue.ready"
+TRUST_CHANGED = "mesh.peer.trust_changed"
 BEATS_PER_LEASE = 3
 LATER_SECONDS_MAX = 3600.0
 
@@ -58,6 +61,7 @@ class Pool:
         self._row_beat = self._core.clock.monotonic()
         self._core.on_leave(self._leave)
         self._core.signals.listen((READY,), self._turn)
+        self._core.feed.listen(self._heard)
         self._core.loop.call_soon(self._turn)
 
     # --- taking jobs
@@ -91,6 +95,11 @@ class Pool:
         except Refusal:
             self._claiming = False
             self._look_again(self._core.clock.text())
+
+    def _heard(self, events: Sequence[Event]) -> None:
+        """Jobs of a peer that waited may be done now that the operator has said so."""
+        if any(event.event_type == TRUST_CHANGED for event in events):
+            self._turn()
 
     def _draining(self) -> bool:
         return self._core.edge is not None and self._core.edge.draining
