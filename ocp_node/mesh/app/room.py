@@ -12,7 +12,7 @@ from ...base.settings import operator_token
 from ...contract.published import SCHEMA_VERSION
 from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
-from ..autonomy.rules import brief
+from ..autonomy.rules import brief, recommended, summary_of
 from ..fitting import Members, fitted
 from ..manifest.rules import RELEASE, WIRE_VERSION
 from ..parts import Parts, optional
@@ -100,16 +100,13 @@ class App:
         shown = self._shown(facts)
         return fitted(shown, STATUS_BYTES_MAX, (
             lambda whole: {**whole, "route_health": _routes(whole["route_health"], 0, 50)},
-            lambda whole: {**whole, "autonomy": {**whole["autonomy"], "last_run": {**whole["autonomy"]["last_run"],
-                                                                                   "actions": []}}},
+            lambda whole: {**whole, "autonomy": {**whole["autonomy"], "last_run": {**facts.run, "actions": []}}},
             lambda whole: {**whole, "route_health": _routes(whole["route_health"], 0, 12)},
-            lambda whole: {**whole, "execution_readiness": {**whole["execution_readiness"],
-                                                           "targets": whole["execution_readiness"]["targets"][:8],
-                                                           "worker_capacity": []}},
+            lambda whole: {**whole, "execution_readiness": {
+                **facts.readiness, "targets": facts.readiness["targets"][:8], "worker_capacity": []}},
             lambda whole: {**whole, "route_health": _routes(whole["route_health"], 0, 3)}))
 
     def _shown(self, facts: Facts) -> Members:
-        from ..autonomy.rules import recommended, summary_of
         reach, summary = facts.reach, summary_of(facts.routes)
         pressure = self._rooms["mesh.autonomy"].parts.value("pressure")
         advice = recommended(facts.routes, pressure, reach["share_advice"], facts.approvals["pending_count"])
@@ -117,8 +114,8 @@ class App:
                 "protocol": {"release": RELEASE, "version": WIRE_VERSION, "schema_version": SCHEMA_VERSION,
                              "contract_url": "/mesh/contract",
                              "operator_summary": "Every route of this node, with its schemas, stands in the contract."},
-                "setup": rules.setup(facts), "autonomy": {"status": "ok", "mode": "assisted", "operator_summary": summary,
-                                                          "last_run": facts.run},
+                "setup": rules.setup(facts),
+                "autonomy": {"status": "ok", "mode": "assisted", "operator_summary": summary, "last_run": facts.run},
                 "route_health": _routes(facts.routes, CANDIDATES_SHOWN, 50), "execution_readiness": facts.readiness,
                 "artifact_sync": facts.artifacts, "latest_proof": facts.proof, "approvals": facts.approvals,
                 "next_actions": rules.next_actions(advice, facts), "generated_at": self._core.clock.text()}

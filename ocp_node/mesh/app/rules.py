@@ -82,14 +82,18 @@ def blocker_code(facts: Facts) -> str:
         return "proof_failed"
     if facts.reach["sharing_mode"] == "lan" and not facts.token:
         return "token_missing"
-    kinds = {error_kind(route["last_error"]) for route in facts.unhealthy}
-    if "identity" in kinds:
-        return "identity_changed"
-    if kinds & {"refused", "timeout"}:
-        return "firewall_suspected"
+    found = {error_kind(route["last_error"]) for route in facts.unhealthy}
+    for code, kinds in BLOCKING_KINDS.items():
+        if found & kinds:
+            return code
     if facts.unhealthy:
         return "stale_route"
     return "local_only" if facts.reach["sharing_mode"] == "local" and not facts.peers else ""
+
+
+# What makes a failing route more than an old one; the first that fits counts.
+BLOCKING_KINDS: Mapping[str, frozenset[str]] = {
+    "identity_changed": frozenset({"identity"}), "firewall_suspected": frozenset({"refused", "timeout"})}
 
 
 def recovery_state(status: str, facts: Facts) -> str:
@@ -102,7 +106,7 @@ def recovery_state(status: str, facts: Facts) -> str:
     return "repaired" if kinds & {"route_repaired", "peer_synced"} else "healthy"
 
 
-# blocker -> label, what is wrong, what to do ("" = the first failing route says it)
+# blocker -> label, what is wrong, what to do ("" = the failing route says it)
 BLOCKERS: Mapping[str, tuple[str, str, str]] = {
     "proof_failed": ("Proof needs attention", "The last test mission did not succeed.",
                      "Activate the mesh again to repair routes and repeat the test."),
@@ -140,8 +144,9 @@ def _told(status: str, code: str, facts: Facts) -> tuple[str, str, str]:
     if not code or status not in ("needs_attention", "local_only"):
         return LABELS.get(status, "Local only"), "", ""
     label, issue, fix = BLOCKERS[code]
-    first = next(iter(facts.unhealthy), None)
-    return label, issue, fix or (first["operator_hint"] or first["operator_summary"] if first else "")
+    kinds = BLOCKING_KINDS.get(code)
+    route = next((each for each in facts.unhealthy if kinds is None or error_kind(each["last_error"]) in kinds), None)
+    return label, issue, fix or (route["operator_hint"] or route["operator_summary"] if route else "")
 
 
 def _good(status: str) -> str:

@@ -52,8 +52,10 @@ class Enlisting:
         candidates = self._candidates(planned)
         self._act("helper_ready", rules.OK, f"{len(candidates)} peers were looked at as helpers.",
                   details={"candidate_count": len(candidates)})
+        with self._core.reader.snapshot() as connection:
+            decided = helpers.preferences_for(connection, {}, [peer.peer_id for peer in candidates])
         for peer in candidates:
-            self._decide(helpers, peer)
+            self._decide(helpers, peer, str(getattr(decided.get(peer.peer_id), "preference", "")))
         kept = {"peer_id": plan["peer_id"], "candidate_count": plan["candidate_count"], "candidates": planned[:rules.LISTED_MAX]}
         return {"status": "ok", "plan": kept, "enlisted": self._enlisted, "approvals": self._approvals[:rules.LISTED_MAX],
                 "skipped": self._skipped[:rules.LISTED_MAX]}
@@ -65,10 +67,10 @@ class Enlisting:
         unique = {peer.peer_id: peer for peer in found if peer is not None}
         return [peer for peer in unique.values() if peer.trust_tier not in ("blocked", "public")]
 
-    def _decide(self, helpers: Any, peer: Peer) -> None:
+    def _decide(self, helpers: Any, peer: Peer, preference: str) -> None:
         state = str((peer.metadata.get("enlistment") or {}).get("state") or "")
         step = rules.helper_step(peer.trust_tier, peer.device_profile["device_class"], self._routes.usable(peer),
-                                 state == "enlisted", len(self._enlisted), max(0, self._wanted.max_enlist))
+                                 state == "enlisted", preference, len(self._enlisted), max(0, self._wanted.max_enlist))
         name = peer.display_name or peer.peer_id
         if step.step == "enlist":
             self._enlist(helpers, peer, step, name)

@@ -110,15 +110,22 @@ class Helper(NamedTuple):
     reason: str                 # why it was skipped
 
 
-def helper_step(trust_tier: str, device_class: str, usable: bool, enlisted: bool, enlisted_so_far: int,
+def helper_step(trust_tier: str, device_class: str, usable: bool, enlisted: bool, preference: str, enlisted_so_far: int,
                 max_enlist: int) -> Helper:
-    """What becomes of a candidate: full devices of trusted peers and partners help, other devices of partners when approved."""
+    """What becomes of a candidate: full devices of trusted peers and partners help, other devices of partners when approved.
+
+    `preference` is what somebody has decided of the peer before: `deny` and `avoid` keep it out, `approval` asks again.
+    """
     if not usable:
         return Helper("skip", "fix_needed", WARNING, "route_not_usable")
     if enlisted:
         return Helper("keep", "helper_ready", OK, "")
+    if preference in ("deny", "avoid"):
+        return Helper("skip", "", OK, f"preference_{preference}")
     if enlisted_so_far >= max_enlist:
         return Helper("skip", "", OK, "max_enlist_reached")
+    if preference == "approval" and trust_tier in ("trusted", "partner"):
+        return Helper("ask", "helper_ready", APPROVAL_REQUIRED, "")
     if device_class == "full" and trust_tier in ("trusted", "partner"):
         return Helper("enlist", "helper_ready" if trust_tier == "trusted" else "partner_auto_enlisted", OK, "")
     if trust_tier == "partner":

@@ -74,6 +74,12 @@ def test_what_stands_in_the_way_is_the_first_that_fits(given: Members, code: str
         assert setup["blocking_issue"] and setup["next_fix"] and setup["operator_summary"].startswith(setup["blocking_issue"])
 
 
+def test_the_advice_is_that_of_the_route_that_is_in_the_way() -> None:
+    other = route("delta", "unreachable", "failed", "route reached x, expected delta")
+    assert rules.setup(facts((REFUSED, other)))["next_fix"] == "repair delta"
+    assert rules.setup(facts((STALE, REFUSED)))["next_fix"] == "repair gamma"
+
+
 @pytest.mark.parametrize("given, state", [
     ({"run": RUNNING}, "repairing"), ({"proof": "queued"}, "repairing"), ({"routes": (REFUSED,)}, "needs_attention"),
     ({"routes": (GOOD,), "run": {"status": "completed", "actions": [{"kind": "route_repaired"}]}}, "repaired"),

@@ -14,18 +14,23 @@ Members = dict[str, Any]
 RUN = Run("id", "r", "assisted", "running", "s", [], {}, {"actor_agent_id": "ui"}, "t", "t")
 
 
-# tier, class, usable, enlisted, so far, most -> step, kind of action, its status, reason
+# tier, class, usable, enlisted, preference, so far, most -> step, kind of action, its status, reason
 @pytest.mark.parametrize("given, step", [
-    (("trusted", "full", False, True, 0, 2), ("skip", "fix_needed", "warning", "route_not_usable")),
-    (("trusted", "full", True, True, 9, 0), ("keep", "helper_ready", "ok", "")),
-    (("trusted", "full", True, False, 2, 2), ("skip", "", "ok", "max_enlist_reached")),
-    (("partner", "light", True, False, 0, 0), ("skip", "", "ok", "max_enlist_reached")),
-    (("trusted", "full", True, False, 1, 2), ("enlist", "helper_ready", "ok", "")),
-    (("partner", "full", True, False, 0, 2), ("enlist", "partner_auto_enlisted", "ok", "")),
-    (("partner", "light", True, False, 0, 2), ("ask", "helper_ready", "approval_required", "")),
-    (("partner", "relay", True, False, 0, 2), ("ask", "helper_ready", "approval_required", "")),
-    (("trusted", "light", True, False, 0, 2), ("skip", "fix_needed", "blocked", "not_eligible")),
-    (("market", "full", True, False, 0, 2), ("skip", "fix_needed", "blocked", "not_eligible")),
+    (("trusted", "full", False, True, "", 0, 2), ("skip", "fix_needed", "warning", "route_not_usable")),
+    (("trusted", "full", True, True, "", 9, 0), ("keep", "helper_ready", "ok", "")),
+    (("trusted", "full", True, False, "", 2, 2), ("skip", "", "ok", "max_enlist_reached")),
+    (("partner", "light", True, False, "", 0, 0), ("skip", "", "ok", "max_enlist_reached")),
+    (("trusted", "full", True, False, "", 1, 2), ("enlist", "helper_ready", "ok", "")),
+    (("partner", "full", True, False, "", 0, 2), ("enlist", "partner_auto_enlisted", "ok", "")),
+    (("partner", "light", True, False, "", 0, 2), ("ask", "helper_ready", "approval_required", "")),
+    (("partner", "relay", True, False, "", 0, 2), ("ask", "helper_ready", "approval_required", "")),
+    (("trusted", "light", True, False, "", 0, 2), ("skip", "fix_needed", "blocked", "not_eligible")),
+    (("market", "full", True, False, "", 0, 2), ("skip", "fix_needed", "blocked", "not_eligible")),
+    *[(("trusted", "full", True, False, word, 0, 2), ("skip", "", "ok", f"preference_{word}")) for word in ("deny", "avoid")],
+    (("trusted", "full", True, False, "approval", 0, 2), ("ask", "helper_ready", "approval_required", "")),
+    (("market", "full", True, False, "approval", 0, 2), ("skip", "fix_needed", "blocked", "not_eligible")),
+    (("trusted", "full", True, False, "prefer", 0, 2), ("enlist", "helper_ready", "ok", "")),
+    (("trusted", "full", True, True, "deny", 0, 2), ("keep", "helper_ready", "ok", "")),
 ])
 def test_who_becomes_a_helper(given: tuple[Any, ...], step: tuple[str, ...]) -> None:
     assert tuple(rules.helper_step(*given)) == step
