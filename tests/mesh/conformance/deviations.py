@@ -28,6 +28,10 @@ SPELLINGS = "a digest is the same in every spelling"
 OWN = "see tests/mesh/artifacts"
 ADMISSION = "strangers from the network wait for the operator's admission"
 
+TIERS = "only who the operator trusts runs programs here"
+GRANTED = "other nodes' jobs get the secrets they bring, and those an operator granted them"
+SLOTS = "a cancelled job has given back its worker"
+
 DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("runtime", 23, "OPTIONS is not supported", "a known path answers 405 to other methods", 405),
     Deviation("runtime", 24, "HEAD is not supported", "HEAD is answered like GET, without a body", 200),
@@ -75,6 +79,27 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("artifacts", 126, "private remote content without remote_auth", "what is here already is not asked for again", 200),
     Deviation("artifacts", 131, "peer serves bytes that do not hash", f"the capture altered a file of the peer; {OWN}", 404,
               "remote artifact not found"),
+    Deviation("missions", 0, "documented simple form", "an operator may hand in a job as it is", 200),
+    Deviation("missions", 14, "inline job that raised", "a demo job does not fail here: the job that is read is a script",
+              without=("$.spec.execution", "$.metadata.job_spec.execution")),
+    Deviation("missions", 17, "inline shell.command time-out", "no time passes in the lab: the limit is never reached", 200),
+    Deviation("missions", 31, "public shell.command from a market-tier", TIERS, without=("$.status", "$.job")),
+    Deviation("missions", 33, "system fields smuggled", "what the node itself notes is not taken from a sender", without=(
+        "$.job.metadata.latest_checkpoint_ref", "$.job.metadata.result_bundle_ref", "$.job.metadata.mission",
+        "$.job.result_bundle_ref", "$.job.mission", "$.job.latest_checkpoint_ref")),
+    Deviation("missions", 42, "inline shell.command with inline, store", GRANTED, 403,
+              "secret source not allowed for this peer: store"),
+    Deviation("missions", 43, "inline shell.command with a missing required", GRANTED, 403,
+              "secret source not allowed for this peer: store"),
+    Deviation("missions", 44, "inline shell.command with a missing optional", GRANTED, 403,
+              "secret source not allowed for this peer: store"),
+    Deviation("missions", 45, "file secret outside", GRANTED, 403, "secret source not allowed for this peer: file"),
+    Deviation("missions", 128, "contract-documented body", "the checkpoint that was named is looked for", 404,
+              "checkpoint artifact not found"),
+    Deviation("missions", 144, "the worker slot of the cancelled job", SLOTS, without=("$.reason",)),
+    Deviation("missions", 145, "completing an attempt of a cancelled job", SLOTS, 409, "attempt is not active"),
+    Deviation("missions", 146, "completed job: outer status", "nothing was cancelled, and the answer does not say so",
+              without=("$.status",)),
     Deviation("missions", 291, "reading an attempt", "an id with a slash is percent-encoded in a path", 404, "unknown endpoint"),
     Deviation("runtime", 150, "unsigned {job:...} is refused", "an operator may hand in a job as it is", 200),
     Deviation("runtime", 221, "LAN bind with token and an auto-registered", ADMISSION,
@@ -95,5 +120,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("ops", 123, "full document", "a treaty with another party waits for its signature", without=("$.treaty.status",)),
     Deviation("ops", 126, "status active, past expires_at", "a treaty whose time is over has expired",
               without=("$.treaty.status",)),
+    Deviation("ops", 185, "reading the queue redelivers", "what is redelivered by reading has changed last",
+              without=("$.messages[0].metadata",)),
     Deviation("ops", 138, "satisfied", "the treaty waits for the other party's signature", without=("$.status",)),
 )

@@ -23,6 +23,8 @@ class Machine:
     token: str = ""
     profile: Mapping[str, Any] = field(default_factory=dict)      # further settings
     caller: str = ""              # the address its callers come from; "" = loopback
+    programs: bool = False        # stand-ins for docker and wasmtime are installed
+    files: Mapping[str, str] = field(default_factory=dict)        # in its workspace
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ _OPEN = {"host": "0.0.0.0"}
 _LAN_ALPHA = {"alpha": plain("alpha", caller=LAN_CLIENT, profile=_OPEN)}
 _TOKEN_ALPHA = {"alpha": plain("alpha", token="change-me", caller=LAN_CLIENT, profile={**_OPEN, "auto_register_worker": True}),
                 "beta": plain("beta")}
-_MISSIONS = {"alpha-node": plain("alpha"), "beta-node": plain("beta"), "delta-node": plain("delta", token="example-token"),
+_MISSIONS = {"alpha-node": plain("alpha", programs=True, files={"demo.wasm": "a component"}),
+             "beta-node": plain("beta"), "delta-node": plain("delta", token="example-token"),
              "phone-node": Machine("phone-node", "Phone", profile={"device_class": "light", "form_factor": "phone"})}
 
 LABS: Mapping[str, tuple[Lab, ...]] = {
@@ -81,7 +84,7 @@ class Step(NamedTuple):
     """A request that the capture made without writing it down.
 
     One with a `sender` is signed by it; of a handshake the body is what its card has beyond the usual.  `learn` are the captured
-    names of what the answer names at these places.
+    names of what the answer names at these places; `seconds` pass after it.
     """
     machine: str
     method: str
@@ -90,6 +93,7 @@ class Step(NamedTuple):
     sender: str = ""
     request_id: str = ""
     learn: Mapping[str, str] = {}
+    seconds: int = 0
 
 
 def _queued(request_id: str, learn: Mapping[str, str], code: str, **metadata: Any) -> Step:
@@ -103,9 +107,114 @@ def _claimed(job_id: str, attempt_id: str) -> Step:
     return Step("alpha", "POST", "/mesh/workers/w-1/claim", {"job_id": job_id}, learn={attempt_id: "attempt.id"})
 
 
+class Queued(NamedTuple):
+    """A job in a node's queue that the capture made without writing it down, by the names it gave to it."""
+    machine: str
+    worker: str
+    request_id: str
+    job_id: str
+    message_id: str = ""
+
+    def submit(self, kind: str = "shell.command", placement: Mapping[str, Any] = {}, **more: Any) -> Step:
+        """Into the queue; `more` stands in the job's metadata."""
+        payload = {"code": "print('q')"} if kind == "python.inline" else {"command": ["/bin/echo", "q"]}
+        job = {"kind": kind, "dispatch_mode": "queued", "policy": {"classification": "trusted", "mode": "batch"},
+               "payload": payload, "metadata": more, "placement": placement,
+               "requirements": {"capabilities": ["python" if kind == "python.inline" else "shell"]}}
+        return Step(self.machine, "POST", "/mesh/jobs/submit", {"job": job, "request_id": self.request_id},
+                    learn={self.job_id: "job.id", **({self.message_id: "job.queue.id"} if self.message_id else {})})
+
+    def resumable(self, **more: Any) -> Step:
+        return self.submit("python.inline", resumability={"enabled": True}, checkpoint_policy={"enabled": True, **more},
+                           retry_policy={"max_attempts": 2 if more else 1}, queue_policy={"ack_deadline_seconds": 60})
+
+    def claim(self, attempt_id: str) -> Step:
+        return Step(self.machine, "POST", f"/mesh/workers/{self.worker}/claim", {"job_id": self.job_id},
+                    learn={attempt_id: "attempt.id"})
+
+    def order(self, what: str) -> Step:
+        return Step(self.machine, "POST", f"/mesh/jobs/{self.job_id}/{what}", {})
+
+    def end(self, attempt_id: str, what: str, learn: Mapping[str, str] | None = None, **body: Any) -> Step:
+        return Step(self.machine, "POST", f"/mesh/jobs/attempts/{attempt_id}/{what}", body, learn=learn or {})
+
+    def taken(self, attempt_id: str, **more: Any) -> tuple[Step, Step]:
+        return self.submit(**more), self.claim(attempt_id)
+
+    def left_at(self, attempt_id: str, checkpoint: str) -> tuple[Step, ...]:
+        """The job has failed and left a checkpoint."""
+        return (self.resumable(), self.claim(attempt_id),
+                self.end(attempt_id, "fail", {checkpoint: "job.latest_checkpoint_ref.id"}, error="stopped", retryable=False,
+                         metadata={"checkpoint": {"cursor": 1}}))
+
+
+def _at_beta(request_id: str, job_id: str, message_id: str = "") -> Queued:
+    return Queued("beta-node", "w1", request_id, job_id, message_id)
+
+
+_ONE = _at_beta("s-1", "1f402b45-e990-4280-a3d6-4bfe7395e9c1", "188e6cdd-bff9-4f05-8619-6054ff7599d4")
+_SMALL = _at_beta("s-min", "801e8b50-4d23-43f7-900e-63d6a90308be")
+_TEXT = _at_beta("s-txt", "5534fe5d-8034-49f0-a9b6-9a855fe807d1")
+_FAILED = _at_beta("s-f0", "7448d8f5-9bac-4767-a865-2c675079766c")
+_FINAL = _at_beta("s-nr", "f1662a53-01e0-401d-a07e-c0256d6b17de")
+_POLICY = _at_beta("s-qp", "30153513-7fa4-483e-878d-5c00863abba2")
+_POINT = _at_beta("s-cp1", "285e4fad-e11e-443d-b8ba-4e1372d47734")
+_POINT_2 = _at_beta("s-cp2", "78e33cf2-ba2b-4958-bc1e-a1947c9fe7b3")
+_POINT_3 = _at_beta("s-cp3", "af1b5377-5410-409b-9af4-dab0f6d52380")
+_NO_POINT = _at_beta("s-nocp", "8b04068a-fb52-466f-9584-2500a0f0b25d")
+_RETRIED = _at_beta("s-retry", "b1fd8738-43dd-4a00-8d0c-a0e0154d103d")
+_CANCELLED = _at_beta("s-c1", "ab96d1ce-a98c-4885-aa1c-7c35374f04a5", "d6f780e3-4500-4fa7-86f8-ef21e8c60bbb")
+_OPS = tuple(Queued("alpha", "alpha-w1", f"ops-job-{number}", job_id, message_id) for number, job_id, message_id in (
+    (1, "3c34fd19-56ea-410e-bad2-b1903acfa7ea", "d9583aed-03a8-429c-8722-4b3c7cef8898"),
+    (2, "433ca03a-e711-45e6-bf80-f2ad7c8c91f6", "08234996-d197-42c2-9e72-baf0e40dea99"),
+    (3, "2c5db8c9-ae5b-4df2-89e7-e4da3e9f7f57", "5001db8f-7c4a-4840-a43c-11f36c8a004f"),
+    (4, "6bf195c9-6c28-4aae-88ce-ea84c1f755d7", "4049eb70-f5c1-4398-b8e4-8d5584f04d7a")))
+_SHORT: Mapping[str, Any] = {"queue_policy": {"replay_window_seconds": 60}}
 _TWICE, _KEPT = "176795a4-cdc8-4a27-ba92-e5d508576694", "0cd12d3b-0681-482d-a5fc-247395bc7a78"
 
+_RAISED = {"kind": "python.inline", "dispatch_mode": "inline", "policy": {"classification": "trusted", "mode": "batch"},
+           "payload": {"code": "raise SystemExit(1)"}, "metadata": {"request_id": "tx-demo-1"}}
+_RAN = {"kind": "shell.command", "dispatch_mode": "inline", "policy": {"classification": "trusted", "mode": "batch"},
+        "requirements": {"capabilities": ["shell"]}, "payload": {"command": "echo out"}}
+
 STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = {
+    ("missions", 14): (Step("alpha-node", "POST", "/mesh/jobs/submit", {"job": _RAISED},
+                            learn={"a4d77ca3-53fa-4b96-80d0-fd2a78a4fd32": "job.id"}),),
+    ("missions", 53): (Step("alpha-node", "POST", "/mesh/jobs/submit", {"job": {
+        "kind": "shell.command", "dispatch_mode": "queued", "requirements": {"capabilities": ["shell"]}, "dedupe_key": "same",
+        "policy": {"classification": "trusted", "mode": "batch"}, "payload": {"command": "true"}}}, "gamma-node", "tx-dk1"),),
+    ("missions", 55): (Step("alpha-node", "POST", "/mesh/jobs/submit", {"job": _RAN},
+                            learn={"79dcf231-9e7a-4cf5-96ca-2939ba252748": "job.id"}),),
+    ("missions", 82): (_ONE.submit(retry_policy={"max_attempts": 2}),),
+    ("missions", 83): (_ONE.claim("135c1a20-472d-4192-a75a-6cae69d0c0be"),),
+    ("missions", 84): (Step("beta-node", "POST", "/mesh/workers/w2/heartbeat", {"status": "active"}),),
+    ("missions", 99): (*_TEXT.taken("text"), _TEXT.end("text", "complete", {
+        "5af2f92c-e505-4557-80eb-aa113a063d33": "job.result_ref.id", "9c2d81fe-f15d-4c7f-af92-bcc300a3d0d9": "job.result_ref.id"},
+        result="just text"), *_SMALL.taken("f75470ac-bbae-44c2-a1c0-6c461684fff3")),
+    ("missions", 102): _FAILED.taken("8bb42627-9ff0-4fbd-9088-df8c5bf8c07a", **_SHORT),
+    ("missions", 105): (_FAILED.claim("b59527ec-c864-49cc-953b-4cc57bdcd8c0"),),
+    ("missions", 110): _FINAL.taken("5c640d1e-f460-4511-aa4a-806ad296fdd0", retry_policy={"max_attempts": 5}),
+    ("missions", 111): (_POLICY.submit(queue_policy={"ack_deadline_seconds": 600, "retention_seconds": 1800,
+                                                     "replay_window_seconds": 120, "dead_letter_queue": "critical.dlq"}),),
+    ("missions", 113): (_POINT.resumable(), _POINT.claim("64c4a5c4-d53d-4ef3-bfb2-232ae14874fb")),
+    ("missions", 124): (*_POINT_2.left_at("6c77d40d-404c-4771-b1a2-25f53270c99f", "f8c829e3-74aa-458d-88e4-75d19f0dbf1e"),
+                        *_POINT_3.left_at("983c0aa5-007c-497d-abc1-b52f26b89be7", "d1370ed8-8d45-428f-8d5e-e7f388a8836f")),
+    ("missions", 129): (_POINT_3.order("resume"), _POINT_3.order("restart")),
+    ("missions", 130): (_POINT_3.end("b2bbe5bb-8c4e-4c5e-98a4-87192f6f66b7", "fail", error="again"),),
+    ("missions", 131): (_NO_POINT.resumable(),),
+    ("missions", 133): (_RETRIED.resumable(on_retry=True), _RETRIED.claim("b363266d-77aa-4aa7-b530-16fcb1a2feb3")),
+    ("missions", 139): (_RETRIED.end("04814063-37a1-49da-9480-dc6d4cc852e6", "complete"), _CANCELLED.submit()),
+    ("missions", 142): (_CANCELLED.order("cancel"),),
+    ("missions", 143): (_CANCELLED.claim("0d657989-ddf7-478e-bdcb-1bbb60691c24"), _NO_POINT.order("cancel"),
+                        _POINT_2.order("cancel")),
+    ("ops", 156): (Step("alpha", "POST", "/mesh/workers/register", {"worker_id": "alpha-w1", "capabilities": ["shell"],
+                                                                   "max_concurrent_jobs": 3}),
+                   *(each.submit(placement={"stay_local": True}, **_SHORT) for each in reversed(_OPS))),
+    ("ops", 157): (_OPS[2].claim("third"), _OPS[1].claim("b5941f7f-4949-4523-8a77-77b6691df1ba"),
+                   _OPS[0].claim("2c2b2597-13f1-4523-8b82-b48fd3484106")),
+    ("ops", 168): (_OPS[0].end("2c2b2597-13f1-4523-8b82-b48fd3484106", "fail", error="exit 7"),),
+    ("ops", 174): (_OPS[0].order("cancel"),),
+    ("ops", 175): (_OPS[0].order("cancel")._replace(seconds=61),),
     ("ops", 113): (Step("alpha", "POST", "/mesh/approvals/3cf5aeb0-a42c-4597-a05f-e75f2503dec6/resolve",
                         {"decision": "approved"}),),
     ("runtime", 73): (Step("alpha", "POST", "/mesh/handshake", {"endpoint_url": "http://127.0.0.2:8422"}, "gamma-node"),
@@ -125,7 +234,7 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
 }
 
 # Seconds that pass before an exchange, where the file does not say so.
-PAUSES: Mapping[tuple[str, int], int] = {("runtime", 42): 2, ("artifacts", 64): 2}
+PAUSES: Mapping[tuple[str, int], int] = {("runtime", 42): 2, ("artifacts", 64): 2, ("missions", 108): 61, ("missions", 135): 61}
 
 _SENT = {"request_id": "captured", "source_peer_id": "tester-node", "provided_descriptor": {}}
 Stored = tuple[str, str, bytes, Mapping[str, Any]]     # machine, id, content, what `record` is told of it

@@ -36,6 +36,7 @@ from ocp_node.crypto.identity import Identity
 from ocp_node.http.router import Match, Router
 from server_contract import ROUTES
 from tests.support.node import TrialNode
+from tests.support.programs import stand_ins
 from tests.support.vectors import load
 
 from . import labs, shapes, statuses
@@ -152,10 +153,16 @@ class Replay:
             machine = self.lab.machines[name]
             folder = self.folder / name
             write_identity(folder / "identity", machine.node_id, machine.display_name)
-            more = {"operator_token": machine.token} if machine.token else {}
+            more: dict[str, Any] = {"operator_token": machine.token} if machine.token else {}
+            if machine.programs:
+                more["environment"] = {"PATH": stand_ins(self.folder / "programs")}
             self._nodes[name] = TrialNode(folder, clock=self.clock, node_id=machine.node_id, display_name=machine.display_name,
                                           trusted_proxies=("127.0.0.1",), allow_loopback_peers=True, enable_docker="on", **more,
                                           **machine.profile)
+            for file_name, content in machine.files.items():
+                place = Path(self._nodes[name].settings.workspace_root, file_name)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_text(content)
         return self._nodes[name]
 
     def url(self, target: str) -> str:
@@ -206,6 +213,7 @@ class Replay:
         for captured, place in step.learn.items():
             found = functools.reduce(lambda value, member: value.get(member) or {}, place.split("."), plain(answer))
             self.names |= {captured: found} if isinstance(found, str) else {}
+        self.clock.advance(step.seconds)
 
     def _store(self, machine: str, artifact_id: str, data: bytes, members: Mapping[str, Any]) -> None:
         """The machine has an artifact that the capture made without writing it down."""

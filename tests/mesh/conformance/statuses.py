@@ -36,6 +36,8 @@ TEXTS: tuple[tuple[str, int], ...] = (
     (r"not found( for .*)?$|.* not found:|artifact not found|no such ", 404),
     (r"peer must be connected before sync$|attempt is not active|lease is not active|activation already running", 409),
     (r"(queue message|job|mission) .*(cannot|is not|has no|must use|already|in state)|replay window", 409),
+    (r"jobs cannot be recovered$|jobs require /resume|ack deadline can only be|only dead_letter or cancelled queue", 409),
+    (r"artifact is not a checkpoint$|checkpoint artifact does not belong to job$", 409),
     (r"fresh reachable route required", 502),
     (r"<urlopen error \[Errno|<urlopen error timed out", 502),
     (r"timed out$", 504),
