@@ -20,14 +20,21 @@ class Duties:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._leaving = False
+        core.on_leave(self._leave)
+
+    def _leave(self) -> None:
+        self._leaving = True
 
     def soon(self, name: str, work: Callable[[], object]) -> None:
         """On the loop: `work` is done by a worker, later when all are busy."""
         def guarded() -> None:
             try:
-                work()
+                if not self._leaving:
+                    work()
             except Exception as fault:           # a task of a worker that nobody waits for: only the log hears of it
-                self._core.log.fault(f"appmesh.{name}", fault)
+                if not self._leaving:            # a node that ends takes its store away under what it has just begun
+                    self._core.log.fault(f"appmesh.{name}", fault)
 
         try:
             if self._core.edge is not None:
