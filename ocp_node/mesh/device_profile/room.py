@@ -118,8 +118,10 @@ class DeviceProfile:
         return rules.given_of(document)
 
     def export(self, payload: Mapping[str, object]) -> None:
-        """The file holds the profile as it is now, readable by its owner alone."""
-        raw = (json.dumps(self._profile, indent=2, sort_keys=True) + "\n").encode()
+        """The file holds the profile as it is stored, readable by its owner alone; memory may be a moment behind."""
+        with self._core.reader.snapshot() as connection:
+            profile = rules.normalised(self._given(facts.get(connection, FACT)))
+        raw = (json.dumps(profile, indent=2, sort_keys=True) + "\n").encode()
         files.replace(self._path, raw, self._core.ids)
 
 
