@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Measures the node beside named peers, in the same run: `python3 scripts/bench.py [--rows G1,G7] [--seconds 2] [--rounds 3] [--json FILE]`.
+"""Measures the node beside named peers, in the same run.
+
+    python3 scripts/bench.py [--rows G1,G7] [--seconds 2] [--rounds 3] [--json FILE]
 
 Ratios count, absolute numbers depend on the machine.  A row whose peer or program is not there is left out and says so;
 nothing here fails a build.  Needs wrk and gcc, and nginx for G2; the packages of the other peers are installed into an
@@ -17,8 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from benchmarks import rows  # noqa: E402
-from benchmarks.machine import Missing  # noqa: E402
+from benchmarks import rows
+from benchmarks.machine import Missing
 
 
 def main() -> int:
@@ -32,7 +34,7 @@ def main() -> int:
     functions = list(dict.fromkeys(rows.ROWS[name.strip()] for name in asked.rows.split(",")))
     print(about(), flush=True)
     measured = [row for function in functions for row in run(function, asked)]
-    print("load afterwards: %.2f %.2f %.2f" % os.getloadavg())
+    print("load afterwards: " + " ".join(f"{value:.2f}" for value in os.getloadavg()))
     if asked.json:
         Path(asked.json).write_text(json.dumps({"machine": about(), "rows": measured}, indent=1) + "\n")
     return 0
@@ -62,13 +64,15 @@ def line(row) -> str:
         "must" if (row["ratio"] <= row["must"] if less else row["ratio"] >= row["must"]) else "MISS"
     details = f"  cpu {row['ours_cpu_us']} / {row['peer_cpu_us']} us a request" if "ours_cpu_us" in row else ""
     note = f"  ({row['note']})" if row.get("note") else ""
-    return f"{reached}  {row['ratio']:8.2f}x  {row['what']}: {row['ours']} to {row['peer']}, must {row['must']} aim {row['aim']}{details}{note}"
+    figures = f"{row['ours']} to {row['peer']}, must {row['must']} aim {row['aim']}"
+    return f"{reached}  {row['ratio']:8.2f}x  {row['what']}: {figures}{details}{note}"
 
 
 def about() -> str:
     """What was measured on."""
-    return (f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-            f"SQLite {sqlite3.sqlite_version}, load before %.2f %.2f %.2f" % os.getloadavg())
+    load = " ".join(f"{value:.2f}" for value in os.getloadavg())
+    return (f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores, "
+            f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, load before {load}")
 
 
 if __name__ == "__main__":

@@ -27,14 +27,14 @@ class Missing(Exception):
 class Process:
     """A contender, running; `stop` ends it."""
 
-    def __init__(self, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None, folder: Path | None = None,
-                 pinned: bool = True) -> None:
+    def __init__(self, command: Sequence[str], port: int, environment: Mapping[str, str] | None = None,
+                 folder: Path | None = None, pinned: bool = True) -> None:
         self.port = port
         self.command = (["taskset", "-c", SERVER_CPU] if pinned and shutil.which("taskset") else []) + list(command)
         clean = {name: text for name, text in os.environ.items() if name not in ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")}
         self.started = time.perf_counter()
-        self.child = subprocess.Popen(self.command, env={**clean, **(environment or {})}, cwd=folder or ROOT, stdout=subprocess.DEVNULL,
-                                      stderr=subprocess.DEVNULL)
+        self.child = subprocess.Popen(self.command, env={**clean, **(environment or {})}, cwd=folder or ROOT,
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def until_answers(self, path: str = "/", seconds: float = 30.0) -> float:
         """Seconds from the start to the first answer, on fresh connections."""
@@ -115,8 +115,8 @@ def wrk(process: Process, path: str, *, clients: int = 32, seconds: float = 2.0,
     command += ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout", "30s"]
     command += [part for header in headers for part in ("-H", header)] + (["-s", script] if script else [])
     before = process.cpu_seconds()
-    done = subprocess.run([*command, f"http://127.0.0.1:{process.port}{path}", *(["--", *arguments] if arguments else [])], capture_output=True,
-                          text=True, check=False)
+    command += [f"http://127.0.0.1:{process.port}{path}", *(["--", *arguments] if arguments else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return Load(done.stdout, process.cpu_seconds() - before)
 
 
@@ -129,8 +129,8 @@ def free_port() -> int:
 def node(folder: Path, *flags: str, environment: Mapping[str, str] | None = None, pinned: bool = True) -> Process:
     """The product, as shipped, on its own state folder; with the same Python environment as its peers."""
     port = free_port()
-    return Process([peer_python(), str(ROOT / "ocp.py"), "--data-dir", str(folder), "--port", str(port), "--workers", "0", *flags], port, environment,
-                   pinned=pinned)
+    command = [peer_python(), str(ROOT / "ocp.py"), "--data-dir", str(folder), "--port", str(port), "--workers", "0", *flags]
+    return Process(command, port, environment, pinned=pinned)
 
 
 def peer_python() -> str:
@@ -140,7 +140,8 @@ def peer_python() -> str:
     if not (place / "installed").exists():
         print("bench: installing the peers' packages once", flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-        done = subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PEER_PACKAGES], check=False)
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        done = subprocess.run([*pip, *PEER_PACKAGES], check=False)
         if done.returncode:
             raise Missing("the peers' packages (" + ", ".join(PEER_PACKAGES) + ")")
         (place / "installed").write_text("\n")
@@ -150,8 +151,8 @@ def peer_python() -> str:
 def uvicorn(app: str, folder: Path, environment: Mapping[str, str] | None = None) -> Process:
     """`fastapi_app` or `asgi_app` under uvicorn with uvloop and httptools."""
     port = free_port()
-    command = [peer_python(), "-m", "uvicorn", f"benchmarks.peers.{app}:app", "--host", "127.0.0.1", "--port", str(port), "--no-access-log",
-               "--log-level", "warning", "--backlog", "4096"]
+    command = [peer_python(), "-m", "uvicorn", f"benchmarks.peers.{app}:app", "--host", "127.0.0.1", "--port", str(port),
+               "--no-access-log", "--log-level", "warning", "--backlog", "4096"]
     return Process(command, port, {"BENCH_DB": str(folder / f"{app}.db"), **(environment or {})}, folder=ROOT / "scripts")
 
 
@@ -166,8 +167,9 @@ def nginx(folder: Path, constant: str, file_bytes: bytes) -> Process:
         f"worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.err; user root;\n"
         "events { worker_connections 4096; }\n"
         "http { access_log off; keepalive_requests 1000000000; sendfile on; default_type application/json;\n"
-        f"client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};\n"
-        f"server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}/www; location = /constant {{ return 200 '{constant}'; }} }} }}\n")
+        + "".join(f"{kind}_temp_path {folder};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        + f"server {{ listen 127.0.0.1:{port} backlog=4096; root {folder}/www;"
+        f"location = /constant {{ return 200 '{constant}'; }} }} }}\n")
     return Process(["nginx", "-c", str(folder / "nginx.conf")], port)
 
 

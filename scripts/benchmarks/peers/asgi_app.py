@@ -24,8 +24,9 @@ async def app(scope, receive, send):
         query = parse_qs(scope["query_string"].decode())
         rows = database.execute("SELECT seq, kind, peer, payload, created FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
                                 (int(query["since"][0]), int(query["limit"][0]))).fetchall()
-        body = json.dumps({"events": [{"seq": seq, "event_type": kind, "peer_id": peer, "payload": json.loads(payload), "created_at": created}
-                                      for seq, kind, peer, payload, created in rows]}).encode()
+        events = [{"seq": seq, "event_type": kind, "peer_id": peer, "payload": json.loads(payload), "created_at": created}
+                  for seq, kind, peer, payload, created in rows]
+        body = json.dumps({"events": events}).encode()
     else:
         body = b'{"status":"ok"}'
     await send({"type": "http.response.start", "status": 200,

@@ -31,7 +31,8 @@ async def item(name: str):
 
 @app.get("/events")
 async def events(since: int = 0, limit: int = 50):
-    rows = database.execute("SELECT seq, kind, peer, payload, created FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (since, limit)).fetchall()
+    rows = database.execute("SELECT seq, kind, peer, payload, created FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+                            (since, limit)).fetchall()
     return {"events": [{"seq": seq, "event_type": kind, "peer_id": peer, "payload": json.loads(payload), "created_at": created}
                        for seq, kind, peer, payload, created in rows], "next_cursor": rows[-1][0] if rows else since}
 
@@ -43,6 +44,18 @@ async def lease(request: Request):
     number = database.execute("INSERT INTO lease(document) VALUES (?)", (json.dumps(document),)).lastrowid
     database.execute("COMMIT")
     return {"id": number}
+
+
+@app.post("/workers/{name}/heartbeat")
+async def heartbeat(name: str, request: Request):
+    said = await request.json()
+    database.execute("BEGIN IMMEDIATE")
+    row = database.execute("SELECT document FROM item WHERE id = ?", (name,)).fetchone()
+    worker = {**(json.loads(row[0]) if row else {"id": name}), **said}
+    database.execute("INSERT INTO item VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET document = excluded.document",
+                     (name, json.dumps(worker)))
+    database.execute("COMMIT")
+    return {"status": "ok", "worker": worker}
 
 
 @app.put("/adv/{node_id}")
@@ -57,7 +70,8 @@ async def publish(node_id: str, request: Request):
     if known and known[0] >= document["sequence/no"]:
         database.execute("ROLLBACK")
         return Response(status_code=409)
-    database.execute("INSERT OR REPLACE INTO adv(node, sequence, document) VALUES (?, ?, ?)", (node_id, document["sequence/no"], raw.decode()))
+    database.execute("INSERT OR REPLACE INTO adv(node, sequence, document) VALUES (?, ?, ?)",
+                     (node_id, document["sequence/no"], raw.decode()))
     database.execute("COMMIT")
     return Response(json.dumps({"status": "stored"}), 200 if known else 201, media_type="application/json")
 

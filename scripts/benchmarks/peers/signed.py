@@ -19,7 +19,8 @@ def _key(text: str) -> bytes:
 def verified(document: dict) -> bool:
     """The document's signature is its key's."""
     signature = base64.urlsafe_b64decode(document["signature"]["value"] + "==")
-    signed = b"node-advertisement.v1\0" + cbor2.dumps({name: value for name, value in document.items() if name != "signature"}, canonical=True)
+    members = {name: value for name, value in document.items() if name != "signature"}
+    signed = b"node-advertisement.v1\0" + cbor2.dumps(members, canonical=True)
     try:
         VerifyKey(_key(document["key/public"])).verify(signed, signature)
     except CryptoError:
