@@ -263,3 +263,26 @@ def test_a_child_may_end_at_the_very_moment_it_is_adopted():
         assert reasons.count("exited") == 1 and len(reasons) == 1 + reasons.count("lost")
         second.close()
         first.close()
+
+
+def test_what_was_foreseen_is_found_though_its_start_was_never_recorded(shop):
+    record = shop.engine.foresee("a run")
+    if record is None:
+        pytest.skip("this system keeps no marks")
+    assert orphans.remains(record) == [] and not orphans.still_running(record) and record.label == "a run"
+    run = shop.start(["/bin/sh", "-c", "setsid sleep 300 & echo up; sleep 300; :"], listen=True, mark=record.mark)
+    shop.until(lambda: b"up" in run.text and len(pids_in(run.child)) == 3)
+    assert run.child.record().mark == record.mark
+    stored = decode(ChildRecord, json.loads(json.dumps(encode(record))))
+    assert len(orphans.remains(stored)) == 3 and run.child.pid in orphans.remains(stored)
+    assert shop.engine.end_remains(stored) == 3
+    shop.ended(run)
+    shop.until(lambda: orphans.remains(stored) == [], 5)
+
+
+def test_two_foreseen_runs_are_never_taken_for_each_other(shop):
+    one, other = shop.engine.foresee(), shop.engine.foresee()
+    if one is None or other is None:
+        pytest.skip("this system keeps no marks")
+    run = shop.start(["sleep", "300"], mark=one.mark)
+    assert one.mark != other.mark and orphans.remains(one) == [run.child.pid] and orphans.remains(other) == []
