@@ -186,9 +186,12 @@ class App:
         self._settle(exchange, answer)
 
     def _work(self, exchange: Exchange, body: bytes) -> None:
-        """On a worker thread: the handler, and the bytes of what it answers; the loop only sends them."""
+        """On a worker thread: the handler, and the bytes of what it answers, or its change handed to the writer."""
         try:
             answer = self._handle(exchange, body)
+            if isinstance(answer, Write):
+                self._submit(exchange, answer)            # the writer tells the loop: no need to pass by there before
+                return
         except Exception as fault:                        # the last line of defence of the worker lane
             answer = self._answer_fault(exchange, fault)
         if isinstance(answer, Reply):
@@ -248,7 +251,7 @@ class App:
             self._reply(exchange, answer)
         elif isinstance(answer, Write):
             try:
-                self.writer.submit(answer.change, lambda result, fault: self._committed(exchange, answer, result, fault))
+                self._submit(exchange, answer)
             except Refusal as busy:
                 self._reply(exchange, exchange.dialect.refusal(busy, exchange.route, exchange.head))
         elif isinstance(answer, (Wait, Events, WebSocket)):
@@ -257,6 +260,10 @@ class App:
             self._reply(exchange,
                         self._answer_fault(exchange,
                                            TypeError(f"{exchange.route and exchange.route.id} returned {type(answer)}")))
+
+    def _submit(self, exchange: Exchange, write: Write) -> None:
+        """The change waits for the writer, its caller for the commit.  From any thread; Busy when too much waits."""
+        self.writer.submit(write.change, lambda result, fault: self._committed(exchange, write, result, fault))
 
     def _committed(self, exchange: Exchange, write: Write, result: Any, fault: BaseException | None) -> None:
         try:
