@@ -33,9 +33,16 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrialNode]:
-    with TrialNode(tmp_path_factory.mktemp("node"), trusted_proxies=("127.0.0.1",)) as running:
-        yield running
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrialNode]:
+    with TrialNode(tmp_path_factory.mktemp("node"), trusted_proxies=("127.0.0.1",)) as made:
+        yield made
+
+
+@pytest.fixture()
+def node(running: TrialNode) -> TrialNode:
+    """The node, a while later: what slows down who fails to log in has forgotten the last test."""
+    running.advance(60)
+    return running
 
 
 def named(routes: list[Route]) -> list[Any]:
