@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from ocp_node.base import limits
-from ocp_node.base.errors import Refusal
+from ocp_node.base.errors import Busy, Refusal
 from ocp_node.base.records import record, wire
 from ocp_node.contract.route import Events, Lane, Reply, Wait, WebSocket, Write
 from tests.support.edge import Edge, body_of, read_answer, status_of
@@ -107,6 +107,7 @@ ROUTES = [
     dict(id="trial.unspeakable_work", method="GET", path="/unspeakable/work", handler="unspeakable", lane=Lane.WORKER),
     dict(id="trial.refuse", method="GET", path="/refuse", handler="refuse"),
     dict(id="trial.count", method="POST", path="/count", handler="count", body="Named", lane=Lane.WRITE),
+    dict(id="trial.judged", method="POST", path="/judged", handler="count", body="Named", lane=Lane.WORKER),
     dict(id="trial.document", method="GET", path="/document", handler="document", cached=True),
     dict(id="trial.work", method="POST", path="/work", handler="work", body="Anything", body_raw=True, lane=Lane.WORKER, body_bytes_max=1 << 20),
     dict(id="trial.pieces", method="GET", path="/pieces", handler="pieces", lane=Lane.LONG),
@@ -235,6 +236,17 @@ def test_http_1_0_is_closed_unless_it_asks_to_be_kept(edge):
 def test_half_closed_callers_still_get_their_answer(edge):
     assert b'"thread"' in edge.ask(post(b"/work", b"{}"), end=True)
     assert b'"n":1' in edge.ask(post(b"/count", b'{"name":"a"}'), end=True)
+
+
+def test_a_change_that_a_worker_thread_describes_is_stored_refused_or_put_off_like_any_other(edge, monkeypatch):
+    assert b"201 Created" in (stored := edge.ask(post(b"/judged", b'{"name":"a"}'), end=True)) and b'"n":1' in stored
+    assert b"409 Conflict" in edge.ask(post(b"/judged", b'{"name":"no"}'), end=True)
+
+    def full(change, settle):
+        raise Busy("the store")
+    monkeypatch.setattr(edge.writer, "submit", full)
+    refused = edge.ask(post(b"/judged", b'{"name":"a"}'), end=True)
+    assert b"503" in refused and b"Retry-After: 1" in refused
 
 
 def test_a_refused_upload_is_answered_before_it_is_read(edge):
