@@ -83,6 +83,8 @@ def post(port: int, path: str, body: Any) -> Any:
 def compared(name: str, ours: list[Load], theirs: list[Load], must: float, aim: float) -> Measured:
     if any(load.failed for load in (*ours, *theirs)):
         raise Missing(f"a contender of {name} answered errors")
+    if not rate(theirs) or not rate(ours):
+        raise Missing(f"a contender of {name} answered nothing within a round: give --seconds more")
     return {"what": name, "ours": f"{rate(ours):,.0f}/s", "peer": f"{rate(theirs):,.0f}/s",
             "ratio": rate(ours) / rate(theirs), "must": must, "aim": aim,
             "ours_cpu_us": round(cpu(ours), 1), "peer_cpu_us": round(cpu(theirs), 1),

@@ -83,7 +83,7 @@ def g7_g8(bench: Bench) -> list[Measured]:
             partial(_leased, load, node, "/mesh/lease/acquire", str(lease), seed),
             partial(_leased, load, fastapi, "/lease", str(lease), seed))
         rows.append(compared(f"{what}: a worker's heartbeat (one row rewritten) beside FastAPI+SQLite", ours, theirs, must, aim))
-        rows.append(compared(f"{what}: a lease with its event (two rows, seven indexes) beside FastAPI+SQLite inserting one row",
+        rows.append(compared(f"{what}: a lease with its event (two rows, six indexes) beside FastAPI+SQLite inserting one row",
                              leases, inserts, must, aim))
         bench.close()
     return rows
