@@ -63,10 +63,18 @@ def cpu(loads: list[Load]) -> float:
 
 def asked(port: int, method: str, path: str, body: Any = None) -> bytes:
     """The body of a good answer; anything else ends the row."""
+    return _answered(port, method, path, json.dumps(body).encode() if body is not None else None, "application/json")
+
+
+def put(port: int, path: str, body: bytes) -> bytes:
+    """The same for bytes that are stored as they are."""
+    return _answered(port, "PUT", path, body, "application/octet-stream")
+
+
+def _answered(port: int, method: str, path: str, body: bytes | None, media_type: str) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        connection.request(method, path, body, {"Content-Type": media_type} if body is not None else {})
         answer = connection.getresponse()
         data = answer.read()
     finally:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
-import urllib.request
 from functools import partial
 from pathlib import Path
 
-from .comparing import Bench, Measured, compared, post
+from .comparing import Bench, Measured, compared, post, put
 from .machine import wrk
 
 # table, how many rows, and which columns tell one row from another
@@ -29,9 +28,7 @@ def g17(bench: Bench) -> list[Measured]:
     for number in range(SEEDED):
         job = {"kind": "shell.command", "payload": {"command": "true"}, "queue": "bench"}
         post(first.port, "/mesh/jobs/submit", {"job": job})
-        request = urllib.request.Request(f"http://127.0.0.1:{first.port}/mesh/artifacts/content", f"artifact {number}".encode(),
-                                         {"Content-Type": "text/plain"}, method="PUT")
-        urllib.request.urlopen(request, timeout=30).close()
+        put(first.port, "/mesh/artifacts/content", f"artifact {number}".encode())
     bench.close()
     few, many = bench.folder / "few", bench.folder / "many"
     _grow(few / "ocp.db", {"mesh_peer": SEEDED})
