@@ -53,6 +53,7 @@ _OPEN = {"host": "0.0.0.0"}
 _LAN_ALPHA = {"alpha": plain("alpha", caller=LAN_CLIENT, profile=_OPEN)}
 _TOKEN_ALPHA = {"alpha": plain("alpha", token="change-me", caller=LAN_CLIENT, profile={**_OPEN, "auto_register_worker": True}),
                 "beta": plain("beta")}
+_HELPING = {"http://127.0.0.1:29482": "beta", "http://127.0.0.1:29484": "delta"}
 _MISSIONS = {"alpha-node": plain("alpha", programs=True, files={"demo.wasm": "a component"}),
              "beta-node": plain("beta"), "delta-node": plain("delta", token="example-token"),
              "phone-node": Machine("phone-node", "Phone", profile={"device_class": "light", "form_factor": "phone"})}
@@ -66,7 +67,7 @@ LABS: Mapping[str, tuple[Lab, ...]] = {
         Lab("open to the network, no token", 190, _LAN_ALPHA),
         Lab("open to the network, with a token", 196, _TOKEN_ALPHA, _LAN),
     ),
-    "ops": (Lab("operations", 0, _FIVE),),
+    "ops": (Lab("operations", 0, _FIVE, _HELPING),),
     "artifacts": (Lab("artifact stores", 0, _FIVE, _STORES),),
     "missions": (Lab("missions", 0, _MISSIONS, {"http://127.0.0.1:31421": "alpha-node", "http://127.0.0.1:31422": "beta-node",
                                                "http://127.0.0.1:31423": "phone-node", "http://127.0.0.1:31424": "delta-node",
@@ -177,6 +178,33 @@ _RAISED = {"kind": "python.inline", "dispatch_mode": "inline", "policy": {"class
 _RAN = {"kind": "shell.command", "dispatch_mode": "inline", "policy": {"classification": "trusted", "mode": "batch"},
         "requirements": {"capabilities": ["shell"]}, "payload": {"command": "echo out"}}
 
+_GPU = {"execution_tier": "heavy", "secure_secret_capable": False,
+        "compute_profile": {"gpu_count": 1, "gpu_class": "cuda", "gpu_vram_mb": 24576,
+                            "supports_workload_classes": ["default", "cpu_bound", "io_bound"]}}
+
+
+def _helper(action: str, peer_id: str, **more: Any) -> Step:
+    return Step("alpha", "POST", f"/mesh/helpers/{action}", {"peer_id": peer_id, **more})
+
+
+def _policy(**changes: Any) -> Step:
+    return Step("alpha", "POST", "/mesh/device-profile", {"device_profile": {"offload_policy": changes}})
+
+
+def _waiting(number: int) -> Step:
+    """One more job waits at alpha."""
+    return Queued("alpha", "", f"ops-w{number}", f"waiting-job-{number}").submit()
+
+
+def _only(preference: Mapping[str, str]) -> tuple[Step, ...]:
+    """Nobody is a helper, and the preferences for any work are these."""
+    return (*(_helper("retire", peer_id) for peer_id in _PEERS),
+            *(_helper("preferences/set", peer_id, preference=preference.get(peer_id, "allow")) for peer_id in _PEERS))
+
+
+_PEERS = ("beta-node", "delta-node", "tester-node")
+_WORKER = {"worker_id": "w-2", "capabilities": ["shell"], "max_concurrent_jobs": 2}
+
 STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = {
     ("missions", 14): (Step("alpha-node", "POST", "/mesh/jobs/submit", {"job": _RAISED},
                             learn={"a4d77ca3-53fa-4b96-80d0-fd2a78a4fd32": "job.id"}),),
@@ -207,6 +235,39 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
     ("missions", 142): (_CANCELLED.order("cancel"),),
     ("missions", 143): (_CANCELLED.claim("0d657989-ddf7-478e-bdcb-1bbb60691c24"), _NO_POINT.order("cancel"),
                         _POINT_2.order("cancel")),
+    ("ops", 28): (Step("delta", "POST", "/mesh/device-profile", {"device_profile": _GPU}),
+                  *(Step(machine, "POST", "/mesh/workers/register", _WORKER) for machine in ("beta", "delta")),
+                  Step("alpha", "POST", "/mesh/peers/connect", {"base_url": "http://127.0.0.1:29482"}, seconds=1),
+                  Step("alpha", "POST", "/mesh/handshake", {"trust_tier": "public"}, "outsider-node", seconds=1),
+                  Step("alpha", "POST", "/mesh/handshake", {}, "tester-node", seconds=1),
+                  Step("alpha", "POST", "/mesh/peers/connect", {"base_url": "http://127.0.0.1:29484",
+                                                                "trust_tier": "partner"})),
+    ("ops", 38): (Step("alpha", "POST", "/mesh/peers/outsider-node/trust", {"trust_tier": "blocked"}),),
+    ("ops", 39): (Step("alpha", "POST", "/mesh/peers/outsider-node/trust", {"trust_tier": "public"}), _helper("enlist",
+                                                                                                              "delta-node")),
+    ("ops", 40): (_helper("enlist", "beta-node", reason="second", mode="always", role="relay", source="test"),
+                  _helper("drain", "beta-node", reason="maintenance")),
+    ("ops", 50): tuple(_helper("retire", peer_id) for peer_id in _PEERS),
+    ("ops", 59): (_helper("preferences/set", "delta-node", preference="approval", workload_class="gpu"),
+                  _helper("preferences/set", "beta-node")),
+    ("ops", 62): (_waiting(1),),
+    ("ops", 64): (_waiting(2),),
+    ("ops", 66): (_waiting(3), _waiting(4),
+                  *(Step("alpha", "POST", "/mesh/workers/register", {"worker_id": worker_id, "status": "busy"})
+                    for worker_id in ("w-1", "w-neg", "alpha-w1"))),
+    ("ops", 68): _only({}),
+    ("ops", 74): (_policy(mode="auto", max_auto_enlist=1, allowed_trust_tiers=["partner"]), *_only({})),
+    ("ops", 75): (Step("alpha", "POST", "/mesh/approvals/31601125-c3db-44c8-a1a3-382d57345afb/resolve",
+                       {"decision": "rejected"}),),
+    ("ops", 77): _only({"delta-node": "deny"}),
+    ("ops", 78): (*_only({}), _policy(allowed_trust_tiers=["trusted"], approval_for_gpu_helpers=False)),
+    ("ops", 79): (_policy(mode="manual"),),
+    ("ops", 81): (_policy(enabled=False),),
+    ("ops", 83): (_policy(enabled=True, mode="auto", allowed_workload_classes=["gpu_inference"]),),
+    ("ops", 85): (_policy(allowed_workload_classes=[], allowed_device_classes=["micro"]), *_only({})),
+    ("ops", 86): (_policy(allowed_device_classes=["full"], min_candidate_score=1000),),
+    ("ops", 87): (_policy(min_candidate_score=0), *_only({"beta-node": "deny"})),
+    ("ops", 88): tuple(Queued("alpha", "", "", f"waiting-job-{number}").order("cancel") for number in range(1, 5)),
     ("ops", 156): (Step("alpha", "POST", "/mesh/workers/register", {"worker_id": "alpha-w1", "capabilities": ["shell"],
                                                                    "max_concurrent_jobs": 3}),
                    *(each.submit(placement={"stay_local": True}, **_SHORT) for each in reversed(_OPS))),
@@ -216,7 +277,15 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
     ("ops", 174): (_OPS[0].order("cancel"),),
     ("ops", 175): (_OPS[0].order("cancel")._replace(seconds=61),),
     ("ops", 113): (Step("alpha", "POST", "/mesh/approvals/3cf5aeb0-a42c-4597-a05f-e75f2503dec6/resolve",
-                        {"decision": "approved"}),),
+                        {"decision": "approved", "reason": "fine", "operator_peer_id": "alpha-node",
+                         "operator_agent_id": "agent-a",
+                         "metadata": {"via": "test"}}),),
+    ("ops", 126): (Step("alpha", "POST", "/mesh/treaties/propose", {
+        "treaty_id": "treaty/draft-1", "title": "D", "status": "draft",
+        "document": {"party_ids": ["p1"], "execution_classes": ["A"]}}),),
+    ("ops", 130): (Step("alpha", "POST", "/mesh/treaties/propose", {
+        "treaty_id": "treaty/custody-v1", "title": "Custody", "document": {"artifact_export": "sealed",
+                                                                           "witness_required": True}}),),
     ("runtime", 73): (Step("alpha", "POST", "/mesh/handshake", {"endpoint_url": "http://127.0.0.2:8422"}, "gamma-node"),
                       Step("alpha", "POST", "/mesh/routes/probe", {"peer_id": "gamma-node", "timeout": 0.5})),
     ("runtime", 158): (Step("alpha", "POST", "/mesh/workers/register", {"worker_id": "w-2", "agent_id": "agent-w",
@@ -241,7 +310,8 @@ Stored = tuple[str, str, bytes, Mapping[str, Any]]     # machine, id, content, w
 
 
 def _text(machine: str, artifact_id: str, content: str, **metadata: Any) -> Stored:
-    return machine, artifact_id, content.encode(), {"media_type": "text/plain; charset=utf-8", "metadata": {**_SENT, **metadata},
+    return machine, artifact_id, content.encode(), {"media_type": "text/plain; charset=utf-8", "metadata": {**_SENT,
+                                                                                                            **metadata},
                                                     "owner_peer_id": "tester-node"}
 
 
