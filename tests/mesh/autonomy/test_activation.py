@@ -339,6 +339,9 @@ class Helpers:
         return {"peer_id": "alpha", "candidate_count": len(self.planned),
                 "candidates": [{"peer_id": peer_id} for peer_id in self.planned]}
 
+    def preferences_for(self, connection: Any, job: Members, peer_ids: list[str]) -> Members:
+        return {}
+
     def enlist(self, connection: Any, peer_id: str, **how: Any) -> Members:
         if peer_id == self.refuses:
             raise Refusal("policy_denied", "cannot enlist peer")
@@ -409,6 +412,32 @@ def test_a_waiting_approval_makes_the_pass_ask_for_it(alpha: TrialNode, beta: Tr
     connect(alpha, beta, "partner")
     run = carried_out(alpha, With(alpha.rooms, helpers=Helpers("beta")), run_proof=False)
     assert run.status == "approval_requested" and run.result["helpers"]["approvals"][0]["peer_id"] == "beta"
+
+
+def test_a_decision_on_a_helper_is_carried_out_and_remembered(alpha: TrialNode) -> None:
+    reachable(alpha, ("phone", "partner", "light"), ("watch", "partner", "micro"))
+    asked = {each["metadata"]["candidate_peer_id"]: each["id"] for each in pending(alpha, activate_helpers(alpha))}
+    assert set(asked) == {"phone", "watch"}
+    for peer_id, decision in (("phone", "approved"), ("watch", "rejected")):
+        body = {"approval_id": asked[peer_id], "decision": decision, "operator_peer_id": "alpha"}
+        assert alpha.post(f"/mesh/approvals/{asked[peer_id]}/resolve", body).status == 200
+    states = {each["peer_id"]: each["state"] for each in alpha.get("/mesh/helpers").json["helpers"]}
+    assert states == {"phone": "enlisted", "watch": "unenlisted"}
+    told = activate_helpers(alpha)
+    assert told["approvals"] == [] and told["skipped"] == [{"peer_id": "watch", "reason": "preference_deny"}]
+
+
+def activate_helpers(node: TrialNode) -> Members:
+    """The step that looks for helpers, with the room that is there."""
+    from ocp_node.mesh.autonomy.enlisting import Enlisting
+    run = Run("id", node.core.ids.hex(8), "assisted", RUNNING, "", [], {}, {}, "", "")
+    return Enlisting(node.core, node.rooms, run, decode(Activate, {}), lambda *given, **more: None).carry_out()
+
+
+def pending(node: TrialNode, step: Members) -> list[Members]:
+    """The approvals that the step asked for."""
+    wanted = {each["id"] for each in step["approvals"]}
+    return [each for each in node.get("/mesh/approvals?status=pending").json["approvals"] if each["id"] in wanted]
 
 
 # --- callers ----------------------------------------------------------------------------------------------------------
