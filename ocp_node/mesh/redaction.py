@@ -10,6 +10,8 @@ from ..store.events import Event, event_json
 
 NEVER = frozenset({"payload_inline", "lock_token", "registry_lock"})
 OF_EXECUTION = frozenset({"command", "inline_code", "env", "payload"})
+# Members of events that say more than the list of the same things shows to strangers.
+OF_EVENTS = {"mesh.secret.stored": frozenset({"scope", "name"})}
 
 
 def redacted(value: Any, within: str = "") -> Any:
@@ -36,4 +38,12 @@ def _absolute(path: str) -> bool:
 def events_json(events: Sequence[Event], trusted: bool) -> list[dict[str, Any]]:
     """The events as this kind of caller sees them."""
     made: list[dict[str, Any]] = [event_json(event) for event in events]
-    return made if trusted else redacted(made)
+    return made if trusted else [_strangers(each) for each in made]
+
+
+def _strangers(event: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = redacted(event)
+    hidden = OF_EVENTS.get(shown["event_type"], frozenset())
+    if hidden:
+        shown["payload"] = {name: member for name, member in shown["payload"].items() if name not in hidden}
+    return shown

@@ -37,5 +37,6 @@ ROUTES = (
     *NOTIFICATIONS, *TREATIES, *SECRETS, *AUTONOMY, *APP, *DEVICE_PROFILE, *STREAM, *CONTROL,
 )
 
-# Rooms with duties of their own, which nobody has to ask for: partial uploads run out, approvals expire, stored secrets must open.
-START = ("mesh.secrets", "mesh.artifacts", "mesh.approvals", "mesh.workers")
+# Rooms with duties of their own, which nobody has to ask for: partial uploads run out, approvals expire, stored secrets must
+# open, treaties end and wait for signatures.
+START = ("mesh.secrets", "mesh.artifacts", "mesh.approvals", "mesh.workers", "mesh.treaties")

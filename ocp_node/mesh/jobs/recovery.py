@@ -52,6 +52,8 @@ class Recovery:
         jobs.ended(connection, job)
         if message is not None and message.status not in ("acked", "cancelled"):
             jobs.queue.cancel(connection, message, reason)
+        if job.metadata.get("approval_id"):
+            jobs.rooms["mesh.approvals"].withdraw(connection, f"job-approval-{job.id}", "job_cancelled")
         connection.event("mesh.job.cancelled", subject=job.id, peer_id=job.origin_peer_id, request_id=job.request_id,
                          payload={"job_id": job.id, "reason": reason})
         return {"status": "cancelled", "job": jobs.json(connection, job)}

@@ -106,6 +106,12 @@ def test_names_are_for_operators_and_callers_on_this_machine(node: TrialNode) ->
     assert node.post("/mesh/secrets/put", {"name": "n", "scope": "s", "value": "v"}, FROM_LAN).status == 401
 
 
+def test_events_tell_strangers_no_names(node: TrialNode) -> None:
+    made = put(node)
+    (event,) = [each for each in node.get("/mesh/stream", FROM_LAN).json["events"] if each["event_type"] == "mesh.secret.stored"]
+    assert event["payload"] == {"secret_id": made["id"]}
+
+
 def test_an_operator_from_elsewhere_sees_them_and_everybody_when_it_is_switched_on(tmp_path: Path) -> None:
     with TrialNode(tmp_path / "a", trusted_proxies=("127.0.0.1",), operator_token="0123456789abcdef") as node:
         assert node.get("/mesh/secrets", FROM_LAN).status == 401 and node.get("/mesh/secrets").status == 200
