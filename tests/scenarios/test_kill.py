@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.process_node import Asking, ProcessNode, until
+from tests.support.processes import alive
 
 ROUNDS = 3
 ANSWERS_BEFORE_KILL = 60          # of every writer together; the kill then comes wherever the others are
@@ -157,5 +158,5 @@ def test_a_job_that_somebody_waited_for_has_failed_when_its_node_comes_back(tmp_
         node.start()
         failed = until(lambda: [event for event in events(node) if event["event_type"] == "mesh.job.failed"], "its failure")
         assert node.get(f"/mesh/jobs/{failed[0]['payload']['job_id']}").json["metadata"]["error"] == error
-        until(lambda: not Path(f"/proc/{started.read_text().strip()}").exists(), "the end of its process")
+        until(lambda: not alive(int(started.read_text())), "the end of its process")
         node.stop()
