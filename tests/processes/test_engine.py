@@ -336,8 +336,11 @@ def test_the_most_memory_is_never_the_nodes_own(shop):
     ballast[::4096] = b"x" * len(ballast[::4096])
     small = shop.run(["true"])
     assert small.rss_bytes_max is None or small.rss_bytes_max < 50_000_000
-    large = shop.run([PYTHON, "-c", "b = bytearray(300_000_000)"])
-    assert large.rss_bytes_max > 290_000_000
+    import resource
+    own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024        # of this whole test run; a child is told apart above it
+    size = max(300_000_000, own_peak + 200_000_000)
+    large = shop.run([PYTHON, "-c", f"b = bytearray({size})"])
+    assert large.rss_bytes_max > 0.95 * size
     del ballast
 
 
