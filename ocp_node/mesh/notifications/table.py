@@ -50,10 +50,16 @@ def prune(connection: sqlite3.Connection, done_before: str, limit: int) -> int:
         "WHERE status <> 'unread' AND updated_at < ? ORDER BY updated_at LIMIT ?)", (done_before, limit)).rowcount
 
 
-def trim(connection: sqlite3.Connection, keep: int) -> int:
-    """The newest `keep` notifications are left.  Gives how many are gone."""
-    return connection.execute("DELETE FROM mesh_notification WHERE number <= "
-                              "(SELECT number FROM mesh_notification ORDER BY number DESC LIMIT 1 OFFSET ?)", (keep,)).rowcount
+def trim(connection: sqlite3.Connection, keep: int) -> None:
+    """At most `keep` notifications are left: those dealt with go first, then unread ones, oldest first; costs by their number.
+
+    So whoever makes this node notify often (strangers that knock) cannot push out what nobody has read yet.
+    """
+    for which in ("status <> 'unread'", "1"):
+        count = int(connection.execute("SELECT count(*) FROM mesh_notification").fetchone()[0])
+        if count > keep:
+            connection.execute("DELETE FROM mesh_notification WHERE number IN (SELECT number FROM mesh_notification "
+                               f"WHERE {which} ORDER BY number LIMIT ?)", (count - keep,))
 
 
 def _values(notification: Notification) -> list[object]:

@@ -110,7 +110,9 @@ class Secrets:
     # --- at start
 
     def check(self) -> None:
-        """The key in the file opens what is stored, and nothing is stored in clear text.  `Unusable` otherwise."""
+        """The key in the file is nobody else's and opens what is stored, which is all sealed.  `Unusable` otherwise."""
+        if self.keyring.path.exists():
+            self.keyring.load()
         with self._core.reader.snapshot() as connection:
             sealed, clear = table.any_sealed(connection), bool(table.clear(connection, 1))
         if sealed is not None:

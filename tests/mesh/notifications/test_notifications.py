@@ -122,6 +122,16 @@ def test_the_table_stays_bounded(node: TrialNode, monkeypatch: pytest.MonkeyPatc
     assert titles(node, "?limit=1") == ["t64"]
 
 
+def test_what_nobody_has_read_stays_longest(node: TrialNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notifications, "KEPT_MAX", 30)
+    monkeypatch.setattr(notifications, "TRIM_EVERY", 10)
+    publish(node, title="important")
+    for number in range(60):
+        done = publish(node, title=f"t{number}")
+        node.post(f"/mesh/notifications/{done['id']}/ack")
+    assert titles(node, "?status=unread") == ["important"] and len(titles(node, "?limit=500")) <= 30
+
+
 def test_lists_of_a_full_table_use_their_indexes(node: TrialNode) -> None:
     queries: dict[str, tuple[str, ...]] = {
         "": (), "status = ?": ("unread",), "target_peer_id = ?": ("p",), "target_peer_id = ? AND status = ?": ("p", "unread"),

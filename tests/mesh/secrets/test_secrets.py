@@ -186,6 +186,17 @@ def test_a_node_whose_key_is_wrong_says_so_and_changes_nothing(tmp_path: Path, h
         assert found(node) == VALUE
 
 
+@pytest.mark.parametrize("harm, line", [(shared_key, "secrets.key"), (broken_key, "is damaged")])
+def test_a_key_that_others_can_read_is_refused_though_nothing_is_sealed_yet(tmp_path: Path, harm: Any, line: str) -> None:
+    path = tmp_path / "identity" / "secrets.key"
+    path.parent.mkdir(mode=0o700)
+    path.write_bytes(bytes(range(32)))
+    path.chmod(0o600)
+    harm(path)
+    with pytest.raises(Unusable, match=line):
+        TrialNode(tmp_path)
+
+
 def test_the_key_can_lie_elsewhere(tmp_path: Path) -> None:
     key_file = tmp_path / "keys" / "sealed"
     with TrialNode(tmp_path / "node", secrets_key_file=key_file) as node:
