@@ -45,6 +45,8 @@ class Duties:
 
 def build(core: Core, rooms: Rooms) -> Duties:
     duties = Duties(core)
+    if core.settings.appmesh_admin_password_file:
+        rooms["appmesh.users"].check()       # before the node is ready: its operator is still looking
     core.loop.call_soon(lambda: duties.soon("recover", lambda: rooms["appmesh.apps"]))
     core.loop.call_later(FIRST_USERS_SECONDS, lambda: duties.soon("first_users", lambda: rooms["appmesh.users"].begin()))
     return duties

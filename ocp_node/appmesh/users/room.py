@@ -112,6 +112,12 @@ class Users:
             # A thread that waits for a commit goes on even when the loop is late: memory must not lag behind what is stored.
             self.all.update({user.name: user for user in made})
 
+    def check(self) -> None:
+        """The file of the first password can be read, if it is going to be needed; `WrongUse` says why it cannot."""
+        path = self.core.settings.appmesh_admin_password_file
+        if path and not self.all and not self.core.settings.appmesh_default_users:
+            settings_table.secret_line(path, "appmesh_admin_password_file")
+
     def _first(self) -> tuple[list[User], str]:
         """The first users with their hashes, and the password to tell, if it was drawn here."""
         from ...crypto import base64url, passwords
