@@ -19,7 +19,7 @@ from tests.support.artifacts import content, events, kept, parts
 from tests.support.node import TrialNode
 
 ATTEMPTS_MAX = 200
-SEEDS = range(4)
+SEEDS = range(3)
 
 
 MADE = {"job": "mesh.job.queued", "artifact": "mesh.artifact.published", "handoff": "mesh.handoff.accepted"}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import http.client
+import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +104,63 @@ def test_who_waits_for_work_is_told_that_there_is_none_when_the_node_ends(tmp_pa
         for each in asking:
             each.join(20)
             assert each.fault is None and (each.answer.json["status"], each.answer.headers["connection"]) == ("idle", "close")
+
+
+def test_who_listens_is_let_go_when_the_node_ends(tmp_path: Path) -> None:
+    upgrade = ("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n")
+    with ProcessNode(tmp_path / "state") as node, contextlib.ExitStack() as stack:
+        idle, events, messages, silent = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", node.port), timeout=20)) for _ in range(4))
+        for sock, path, more in ((idle, "/healthz", ""), (events, "/mesh/control/stream", ""), (messages, "/mesh/stream", upgrade)):
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n".encode())
+            assert sock.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 101")
+        until(lambda: waiting(node) == 2, "both streams")
+        node.stop()
+        assert rest(idle).endswith(b"}") and rest(silent) == b"" and rest(events).endswith(b"\n\n")
+        assert rest(messages).endswith(b"\x03\xe9the node stops")          # 1001, going away
+
+
+def test_transfers_on_their_way_are_finished_before_the_node_ends(tmp_path: Path) -> None:
+    data = os.urandom(6_000_000)
+    head = {"Content-Type": "application/octet-stream"}
+    with ProcessNode(tmp_path / "state") as node:
+        there = node.request("PUT", "/mesh/artifacts/content", raw=data, headers=head).json["artifact"]["id"]
+        down, up = (http.client.HTTPConnection("127.0.0.1", node.port, timeout=20) for _ in range(2))
+        down.request("GET", f"/mesh/artifacts/{there}?raw=1")
+        getting = down.getresponse()
+        got = getting.read(10_000)
+        up.putrequest("PUT", "/mesh/artifacts/content?name=late")
+        for name, value in (*head.items(), ("Content-Length", str(len(data) - 1))):
+            up.putheader(name, value)
+        up.endheaders(data[:-2])
+        node.signal(signal.SIGTERM)
+        until(lambda: refuses(node), "that nobody is let in any more")
+        assert got + getting.read() == data
+        up.send(data[-2:-1])
+        answer = up.getresponse()
+        late = json.loads(answer.read())["artifact"]
+        assert answer.status == 201 and node.wait() == 0
+        down.close()
+        up.close()
+        node.start()
+        assert node.get(f"/mesh/artifacts/{late['id']}?raw=1").body == data[:-1]
+        node.stop()
+
+
+def test_an_interrupt_at_the_keyboard_is_an_orderly_end(tmp_path: Path) -> None:
+    with ProcessNode(tmp_path / "state") as node:
+        node.signal(signal.SIGINT)
+        node.signal(signal.SIGINT)                          # an impatient one
+        assert node.wait() == 0 and "Traceback" not in node.errors
+
+
+def rest(sock: socket.socket) -> bytes:
+    """All that comes until the node closes the connection."""
+    data = b""
+    while piece := sock.recv(65536):
+        data += piece
+    return data
 
 
 def waiting(node: ProcessNode) -> int:
