@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .app import Exchange
     from .wire import Head
 
+UNSTORED_SECONDS = 5                 # until a change that the disk refused is worth another try
+
 # The status of every refusal code of the node and the mesh; a route may differ in its `refusals`.
 STATUSES: Mapping[str, int] = {
     "invalid_json": 400, "invalid_request": 400, "protocol_validation": 400, "job_failed": 400, "no_target": 400,
@@ -107,8 +109,8 @@ class Dialect:
         return Reply({"error": "internal error", "code": "internal", "error_id": error_id}, 500)
 
     def unstored(self, error_id: str) -> Reply:
-        """The change could not be made durable, and nothing of it is stored."""
-        return self.fault(error_id)
+        """The change could not be made durable, and nothing of it is stored: a full disk is no reason to give up for good."""
+        return self.busy("the store", UNSTORED_SECONDS)
 
     def busy(self, what: str, seconds: int = 1) -> Reply:
         """A bounded pool or queue is full."""

@@ -112,7 +112,8 @@ def test_who_listens_is_let_go_when_the_node_ends(tmp_path: Path) -> None:
     with ProcessNode(tmp_path / "state") as node, contextlib.ExitStack() as stack:
         idle, events, messages, silent = (
             stack.enter_context(socket.create_connection(("127.0.0.1", node.port), timeout=20)) for _ in range(4))
-        for sock, path, more in ((idle, "/healthz", ""), (events, "/mesh/control/stream", ""), (messages, "/mesh/stream", upgrade)):
+        asked = ((idle, "/healthz", ""), (events, "/mesh/control/stream", ""), (messages, "/mesh/stream", upgrade))
+        for sock, path, more in asked:
             sock.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{more}\r\n".encode())
             assert sock.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 101")
         until(lambda: waiting(node) == 2, "both streams")
