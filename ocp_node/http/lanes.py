@@ -56,6 +56,7 @@ class Workers:
                 work()
             except Exception as fault:        # `work` answers its own faults; this is for a bug in that very code
                 self._log.fault("worker.fault", fault)
+            del work                              # while the next one is waited for, nothing of this one is kept
 
     def close(self, seconds: float = 5.0) -> None:
         """What was submitted is finished, or `seconds` have passed for each worker."""

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from ..base.buckets import Buckets
 from ..core import Core
 from ..http.stream import Fan, Sink
 from ..store.events import Event
+
+ROUNDS_AT_ONCE = 5
 
 
 class Wish(NamedTuple):
@@ -36,17 +39,16 @@ class _Group:
 
 
 class Following:
-    """The listeners of one stream.  `render` makes a message; `pause_seconds` lie between two rounds of messages at least, so
-    that a busy log costs no more than that many."""
+    """The listeners of one stream.  `render` makes a message; rounds of messages are `pause_seconds` apart, so that a busy log
+    costs no more than that many, but after a quiet while the first few events are told at once."""
 
     def __init__(self, core: Core, render: Render, pause_seconds: float, keepalive: bytes = b"") -> None:
         self._core = core
         self._render = render
-        self._pause = pause_seconds
+        self._pace = Buckets(ROUNDS_AT_ONCE, 1.0 / pause_seconds, core.clock.monotonic)
         self._keepalive = keepalive
         self._groups: dict[tuple[Wish, int], _Group] = {}
         self._heard: dict[Sink, _Group] = {}
-        self._round_at = float("-inf")
         self._timer: Any = None
         self._silence: Any = None
         self.head = 0                                           # number of the newest event of the mesh
@@ -97,10 +99,10 @@ class Following:
                 self._plan()
 
     def _plan(self) -> None:
-        """A round of messages now, or as soon as the pause after the last one is over."""
+        """A round of messages now, or as soon as one may be."""
         if self._timer is not None:
             return
-        wait = self._round_at + self._pause - self._core.clock.monotonic()
+        wait = self._pace.take("")
         if wait <= 0:
             self._round()
         else:
@@ -108,11 +110,10 @@ class Following:
 
     def _due(self) -> None:
         self._timer = None
-        self._round()
+        self._plan()
 
     def _round(self) -> None:
         """Every group that stands behind the head hears its next message."""
-        self._round_at = self._core.clock.monotonic()
         behind = [group for group in self._groups.values() if group.cursor < self.head]
         found = self._read({(group.cursor, group.wish.limit) for group in behind})
         for group in behind:
@@ -132,7 +133,7 @@ class Following:
         cursor = group.cursor = events[-1].seq if events else self.head
         if events:
             group.fan.publish(self._render(events, cursor, group.wish))
-            group.sent_at = self._round_at
+            group.sent_at = self._core.clock.monotonic()
         self._merge(group)
 
     def _merge(self, group: _Group) -> None:

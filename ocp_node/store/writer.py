@@ -223,15 +223,19 @@ class Writer:
     # --- on the writer's thread ------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        ended = False
-        while not ended:
-            first = self._next()
-            if first is None:
-                break
-            group, ended = self._gather(first)
-            self._commit(group)
-            self._checkpoint_when_large()
+        while self._group():
+            pass
         self._finish()
+
+    def _group(self) -> bool:
+        """What waits is settled; False after the end of the queue.  Nothing of it is kept while the next change is waited for."""
+        first = self._next()
+        if first is None:
+            return False
+        group, ended = self._gather(first)
+        self._commit(group)
+        self._checkpoint_when_large()
+        return not ended
 
     def _gather(self, first: _Item) -> tuple[list[_Item], bool]:
         """All that waits now, up to a bound, and whether the end of the queue was met.  Waits for nobody."""

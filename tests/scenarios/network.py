@@ -27,6 +27,7 @@ BAD: Mapping[str, int] = {
     "stall": 1,                      # the answer comes after the caller has given up
 }
 GOOD: Mapping[str, int] = {"pass": 1}
+HANGING: Mapping[str, int] = {"hang": 1}          # the caller gets the beginning of the answer, and the rest once nobody waits
 
 
 class Passed(NamedTuple):
@@ -46,10 +47,11 @@ class Network:
 
     def __init__(self, port: int, seed: int, weather: Mapping[str, int] = BAD) -> None:
         self.port = port
-        self.weather = weather
+        self.weather: Callable[[bytes], Mapping[str, int]] = lambda request: weather
         self.passed: list[Passed] = []
         self._random = random.Random(seed)
         self._door = threading.Lock()
+        self._over = threading.Event()
         self._callers: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -58,6 +60,7 @@ class Network:
 
     def close(self) -> None:
         """Nothing is on its way any more."""
+        self._over.set()
         self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         with self._door:
@@ -66,6 +69,10 @@ class Network:
             _end(caller)
         for thread in self._threads:
             thread.join(RECEIVE_SECONDS)
+
+    def clear_up(self) -> None:
+        """Everything passes from now on."""
+        self.weather = lambda request: GOOD
 
     def story(self) -> str:
         """All that came by, for the message of a failure."""
@@ -112,7 +119,8 @@ class Network:
         """The request has met its fate; False when that was the end of the caller's connection."""
         with self._door:
             number = len(self.passed)
-            fate = self._random.choices(list(self.weather), list(self.weather.values()))[0]
+            weather = self.weather(request)
+            fate = self._random.choices(list(weather), list(weather.values()))[0]
             share, pick = self._random.random(), self._random.random()
             earlier = self.passed[int(pick * number)].request if number else request
             self.passed.append(Passed(number, fate, request, b""))
@@ -134,6 +142,10 @@ class Network:
         if fate == "stall":
             time.sleep(STALL_SECONDS)
         if fate == "lose_answer" or not answer:
+            return False
+        if fate == "hang":
+            caller.sendall(answer[:len(answer) // 2])
+            self._over.wait(RECEIVE_SECONDS)
             return False
         caller.sendall(_part(answer, share) if fate == "cut_answer" else answer)
         return fate != "cut_answer" and b"connection: close" not in answer.partition(b"\r\n\r\n")[0].lower()

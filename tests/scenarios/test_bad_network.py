@@ -14,7 +14,7 @@ import pytest
 from ocp_node.base.clock import Clock
 from ocp_node.base.errors import Refusal
 from ocp_node.http.lanes import gather
-from tests.scenarios.network import GOOD, Network, status
+from tests.scenarios.network import Network, status
 from tests.support.artifacts import content, events, kept, parts
 from tests.support.node import TrialNode
 
@@ -73,7 +73,7 @@ def test_everything_converges_and_nothing_is_half_stored_or_doubled(tmp_path: Pa
         read_on(both)
         copied(both)
         work(both)
-        both.network.weather = GOOD
+        both.network.clear_up()
         replayed(both)
         shape(both)
 
@@ -87,7 +87,7 @@ def test_two_that_call_each_other_at_once_agree(tmp_path: Path, seed: int) -> No
         shape(there)
         for both in (there, back):
             read_on(both)
-            both.network.weather = GOOD
+            both.network.clear_up()
             assert {answered(both, request) for request in sent(both)} <= {200, 409}
             assert {answered(both, request) for request in sent(both)} == {409}
         shape(there)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.scenarios.network import GOOD, HANGING, Network
 from tests.support.process_node import Asking, ProcessNode, until
 from tests.support.processes import alive
 
@@ -137,6 +140,36 @@ def test_work_goes_on_after_a_kill_and_what_was_done_is_not_done_again(tmp_path:
         assert set(counts) == set(ids)
         assert all(counts[name] == counted[name] for name in before)
         node.stop()
+
+
+def test_a_copy_that_was_cut_off_by_a_kill_leaves_nothing_half(tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    with ProcessNode(tmp_path / "from", "--node-id", "from") as source, ProcessNode(tmp_path / "to", "--node-id", "to") as node, \
+            contextlib.closing(Network(source.port, 0, GOOD)) as network:
+        artifact = source.request("PUT", "/mesh/artifacts/content?classification=public", raw=data,
+                                  headers={"Content-Type": "application/octet-stream"}).json["artifact"]["id"]
+        assert node.post("/mesh/peers/connect", {"base_url": network.url}).status == 200
+        body = {"peer_id": "from", "artifact_id": artifact}
+        seen = len(network.passed)
+        network.weather = lambda request: HANGING if b"include_content=1" in request else GOOD
+        asking = Asking(lambda: node.post("/mesh/artifacts/replicate", body))
+        until(lambda: any(each.fate == "hang" and each.answer for each in network.passed[seen:]), "the transfer")
+        until(lambda: sum(path.stat().st_size for path in incoming(node)) > 100_000, "some of it")
+        node.kill()
+        asking.join(20)
+        assert asking.answer is None
+        network.clear_up()
+        node.start()
+        assert node.get("/mesh/artifacts").json["count"] == 0
+        copy = node.post("/mesh/artifacts/replicate", body).json["artifact"]["id"]
+        assert node.get(f"/mesh/artifacts/{copy}?raw=1").body == data and incoming(node) == []
+        node.stop()
+        source.stop()
+
+
+def incoming(node: ProcessNode) -> list[Path]:
+    """Transfers that have not ended."""
+    return [path for path in (node.folder / "artifacts" / "incoming").glob("*") if path.is_file()]
 
 
 def done(node: ProcessNode, ids: dict[str, str]) -> list[str]:

@@ -100,6 +100,11 @@ def imported(by: ProcessNode, of: ProcessNode) -> list[int]:
         return [row[0] for row in rows]
 
 
+def nothing_missing(numbers: list[int], newest: int) -> None:
+    """Every event once, in order, up to `newest` at least: a node that works goes on writing."""
+    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= newest
+
+
 # --- forming -----------------------------------------------------------------------------------------------------------------
 
 def test_an_operator_makes_a_mesh_of_three(three: list[ProcessNode]) -> None:
@@ -124,7 +129,7 @@ def test_events_of_one_are_read_by_the_others_once(mesh: list[ProcessNode]) -> N
     for reader in (alpha, beta):
         while well(reader.post("/mesh/peers/sync", {"peer_id": "gamma", "limit": 3}))["imported_events"]:
             pass
-        assert imported(reader, gamma) == list(range(1, newest + 1))
+        nothing_missing(imported(reader, gamma), newest)
 
 
 # --- artifacts ---------------------------------------------------------------------------------------------------------------
@@ -226,9 +231,10 @@ def test_a_node_that_was_killed_comes_back_to_its_place(mesh: list[ProcessNode])
     assert key(gamma) == pinned and set(peers(gamma)) == {"alpha", "beta"}
     assert probed(alpha, "gamma") == ("ok", "reachable", "fresh")
     well(gamma.post("/mesh/lease/acquire", {"peer_id": "gamma", "resource": "after"}))
+    newest = gamma.get("/mesh/stream").json["latest_seq"]
     while well(alpha.post("/mesh/peers/sync", {"peer_id": "gamma", "limit": 3}))["imported_events"]:
         pass
-    assert imported(alpha, gamma) == list(range(1, gamma.get("/mesh/stream").json["latest_seq"] + 1))
+    nothing_missing(imported(alpha, gamma), newest)
     assert (peers(alpha)["gamma"]["status"], peers(alpha)["gamma"]["sync_state"]["last_sync_error"]) == ("connected", "")
 
 
@@ -245,9 +251,10 @@ def test_the_reader_may_die_while_it_reads_and_reads_on(mesh: list[ProcessNode])
         alpha.start()
         for each in reading:
             each.join(20)
+    newest = beta.get("/mesh/stream").json["latest_seq"]
     while well(alpha.post("/mesh/peers/sync", {"peer_id": "beta"}))["imported_events"]:
         pass
-    assert imported(alpha, beta) == list(range(1, beta.get("/mesh/stream").json["latest_seq"] + 1))
+    nothing_missing(imported(alpha, beta), newest)
 
 
 def test_a_node_that_comes_back_with_another_key_is_refused(three: list[ProcessNode]) -> None:
@@ -272,7 +279,7 @@ def test_a_node_that_comes_back_with_another_key_is_refused(three: list[ProcessN
     well(alpha.post("/mesh/peers/gamma/trust", {"reset_key": True}))
     connect(alpha, gamma)
     assert peers(alpha)["gamma"]["public_key"] == key(gamma) and peers(gamma)["alpha"]["status"] == "connected"
-    assert imported(alpha, gamma) == list(range(1, gamma.get("/mesh/stream").json["latest_seq"] + 1))
+    nothing_missing(imported(alpha, gamma), 1)
 
 
 # --- invitations -------------------------------------------------------------------------------------------------------------

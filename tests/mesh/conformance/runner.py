@@ -163,6 +163,9 @@ class Replay:
                 place = Path(self._nodes[name].settings.workspace_root, file_name)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_text(content)
+            if machine.profile.get("auto_register_worker"):      # which happens in the background, after the first answers
+                node = self._nodes[name]
+                node.until(lambda: node.rooms["mesh.workers"].listed(1), "the default worker")
         return self._nodes[name]
 
     def url(self, target: str) -> str:

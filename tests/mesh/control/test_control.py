@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ocp_node.mesh.control import rules
+from ocp_node.mesh.following import ROUNDS_AT_ONCE
 from tests.support.listeners import SseListener
 from tests.support.node import FROM_LAN, TrialNode
 from tests.support.peer import TrialPeer
@@ -159,9 +160,10 @@ def test_a_busy_log_is_told_in_groups(tmp_path: Path) -> None:
         deck.event()
         deck.event()
         listening(node)
-        happen(node, 1)
-        assert len(deck.event()[2]["events"]) == 1
-        happen(node, 20, start=1)                        # within the pause: nothing yet
+        for number in range(ROUNDS_AT_ONCE):
+            happen(node, 1, start=number)
+            assert len(deck.event()[2]["events"]) == 1
+        happen(node, 20, start=ROUNDS_AT_ONCE)           # too many at once: nothing yet
         node.advance(0.2)
         assert len(deck.event()[2]["events"]) == 20
 
