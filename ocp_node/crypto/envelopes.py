@@ -11,7 +11,7 @@ must never reach the nonce: `check_shape`, then `check_signature` or `check_hand
     ... in the change: nonce unused, else raise replayed(signed)     # 409 replayed_nonce
 
 A handshake brings its own key: `check_shape(..., handshake=True)`, `check_handshake(signed)` gives the card, and in the
-change, before the nonce is kept, `check_pinned(card, stored_key, stored_tier)`.
+change, before the nonce is kept, `check_pinned(card, stored_key, stored_tier, successions)`.
 """
 
 from __future__ import annotations
@@ -141,12 +141,32 @@ def check_handshake(signed: Signed) -> Card:
     return card
 
 
-def check_pinned(card: Card, stored_key_hex: str, stored_tier: str) -> None:
-    """What is known of the peer lets it in: `key_changed` when another key is pinned ("" = none yet), then `policy_denied`."""
-    if stored_key_hex and stored_key_hex.lower() != card.public_key_hex:
-        raise Refusal("key_changed", "peer public key changed; explicit trust reset required")
+def check_pinned(card: Card, stored_key_hex: str, stored_tier: str, successions: object = None) -> str:
+    """What is known of the peer lets it in: `key_changed` when another key is pinned ("" = none yet), then `policy_denied`.
+
+    Gives "" when the card's key is the pinned one, and else the pinned key, from which the successions in the handshake lead to
+    the card's (`successions.follows`).
+    """
+    pinned = stored_key_hex.lower()
+    if pinned in ("", card.public_key_hex):
+        pinned = ""
+    elif stored_tier == BLOCKED or not _follows(successions, card, pinned):
+        raise key_changed()
     if stored_tier == BLOCKED:
         raise blocked(card.peer_id)
+    return pinned
+
+
+def _follows(chain: object, card: Card, pinned: str) -> bool:
+    if not chain:
+        return False
+    from . import successions
+    return successions.follows(chain, card.peer_id, pinned, card.public_key_hex)
+
+
+def key_changed(**detail: object) -> Refusal:
+    """What to raise for a peer that comes with another key than the pinned one."""
+    return Refusal("key_changed", "peer public key changed; explicit trust reset required", detail)
 
 
 def card_of(body: Mapping[str, Any]) -> Card:

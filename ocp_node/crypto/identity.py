@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..base.ids import Ids
 
 FILE = "identity.json"
+SUCCESSIONS_MAX = 16             # past it the oldest is forgotten: a peer that slept through so many must be told by its operator
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
 _NODE_ID_RULE = "1 to 128 of A-Z a-z 0-9 . _ : - and a letter or digit first"
 _NOT_IN_NODE_ID = re.compile(r"[^A-Za-z0-9._-]+")
@@ -34,6 +35,7 @@ class Identity:
     display_name: str
     seed: bytes = field(repr=False)
     created_at: str = ""
+    successions: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)  # from key to key, to this one; oldest first
     signature_scheme: str = field(default=keys.SIGNATURE_SCHEME, init=False)
     public_key_hex: str = field(default="", init=False)
     did: str = field(default="", init=False)                # `node:did:key:z…`: the same key as the seed directory spells it
@@ -86,27 +88,37 @@ def load_or_create(directory: Path, ids: Ids, clock: Clock, node_id: str = "", d
 def rotate(directory: Path, identity: Identity, ids: Ids, clock: Clock) -> tuple[Identity, dict[str, Any]]:
     """The node has a new key; the old file stands beside it as `identity.json.rotated-<time>`.
 
-    Gives the new identity and its succession: a statement signed by both keys (`documents.verify_succession`), also kept in the
-    new file.  At every moment one of the two files is a whole identity.  `Unusable` when the stored key is not `identity`'s.
+    Gives the new identity and its succession: a statement signed by both keys (`documents.verify_succession`), the last of those
+    kept in the new file.  At every moment one of the two files is a whole identity.  `Unusable` when the stored key is not
+    `identity`'s.
     """
     path = directory / FILE
     raw = files.read(path)
     members = _parse(path, raw or b"")
     if _seed_of(members) != identity.seed:
         raise Unusable(f"{path} is not the identity in use; nothing was changed")
-    made = Identity(identity.node_id, identity.display_name, keys.new_seed(ids), clock.text())
-    succession = _succession(identity, made, clock.text())
-    _keep_copy(path, raw or b"", clock.text().replace("-", "").replace(":", ""), ids)
-    files.replace(path, _text({**members, **_members(made), "succession": succession}), ids)
+    seed, now = keys.new_seed(ids), clock.text()
+    succession = succession_of(identity, Identity(identity.node_id, identity.display_name, seed), now)
+    made = Identity(identity.node_id, identity.display_name, seed, now, (*identity.successions, succession)[-SUCCESSIONS_MAX:])
+    _keep_copy(path, raw or b"", now.replace("-", "").replace(":", ""), ids)
+    files.replace(path, _text({**members, **_members(made), "successions": made.successions}), ids)
     return made, succession
+
+
+def succession_of(old: Identity, new: Identity, at: str) -> dict[str, Any]:
+    """The statement that one key of a node was followed by another, signed by both."""
+    statement = {"kind": "ocp.node.succession", "node_id": old.node_id, "old_public_key": old.public_key_hex,
+                 "new_public_key": new.public_key_hex, "signature_scheme": keys.SIGNATURE_SCHEME, "rotated_at": at}
+    return {**statement, "signatures": {"old": documents.sign_document(old, documents.SUCCESSION, statement),
+                                        "new": documents.sign_document(new, documents.SUCCESSION, statement)}}
 
 
 def succession(directory: Path) -> dict[str, Any] | None:
     """The statement of the last rotation, or None when the key is the first."""
     path = directory / FILE
     raw = files.read(path)
-    kept = _parse(path, raw).get("succession") if raw is not None else None
-    return kept if isinstance(kept, dict) else None
+    kept = _parse(path, raw).get("successions") if raw is not None else None
+    return kept[-1] if isinstance(kept, list) and kept and isinstance(kept[-1], dict) else None
 
 
 def _check_given(node_id: str, display_name: str) -> None:
@@ -132,7 +144,7 @@ def _keep(path: Path, raw: bytes, ids: Ids, node_id: str, display_name: str, hos
     if not is_node_id(name):
         raise Unusable(f"the node id in {path} is missing or not allowed ({_NODE_ID_RULE}): start once with --node-id NAME")
     shown = display_name or _member(members, "display_name") or host_name or name
-    kept = Identity(name, shown, seed, _member(members, "created_at"))
+    kept = Identity(name, shown, seed, _member(members, "created_at"), _chain(members.get("successions"), name, members["public_key"]))
     given = {"node_id": node_id, "display_name": display_name}
     changed = {member: text for member, text in given.items() if text and text != members.get(member)}
     if changed:
@@ -148,6 +160,18 @@ def _parse(path: Path, raw: bytes) -> dict[str, Any]:
     if not isinstance(members, dict):
         raise _damaged(path, "it is not a JSON object")
     return members
+
+
+def _chain(stored: object, node_id: str, public_key_hex: str) -> tuple[Mapping[str, Any], ...]:
+    """The stored successions that lead, each from where the last ended, to this key of this node; others are of no use to anyone."""
+    chain: list[Mapping[str, Any]] = []
+    at = public_key_hex.lower()
+    for link in reversed(stored[-SUCCESSIONS_MAX:] if isinstance(stored, list) else []):
+        if not isinstance(link, dict) or link.get("node_id") != node_id or link.get("new_public_key") != at:
+            break
+        chain.insert(0, link)
+        at = link.get("old_public_key")
+    return tuple(chain)
 
 
 def _member(members: Mapping[str, Any], name: str) -> str:
@@ -172,13 +196,6 @@ def _members(identity: Identity) -> dict[str, Any]:
 
 def _text(members: Mapping[str, Any]) -> bytes:
     return (json.dumps(members, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _succession(old: Identity, new: Identity, at: str) -> dict[str, Any]:
-    statement = {"kind": "ocp.node.succession", "node_id": old.node_id, "old_public_key": old.public_key_hex,
-                 "new_public_key": new.public_key_hex, "signature_scheme": keys.SIGNATURE_SCHEME, "rotated_at": at}
-    return {**statement, "signatures": {"old": documents.sign_document(old, documents.SUCCESSION, statement),
-                                        "new": documents.sign_document(new, documents.SUCCESSION, statement)}}
 
 
 def _keep_copy(path: Path, raw: bytes, stamp: str, ids: Ids) -> None:

@@ -64,7 +64,7 @@ class Directory:
         self.policy = policy
         self.rooms = rooms
         self.clock, self.log, self.reader, self.writer = core.clock, core.log, core.reader, core.writer
-        self.self_id: str = core.identity.did
+        self._core = core
         self.admission = Admission(policy, core.clock, core.log, self.noted)
         self.feed = Feed(policy, core.reader, core.clock, core.loop)
         self.writes = Buckets(*policy.source_writes, core.clock.monotonic)
@@ -77,6 +77,11 @@ class Directory:
         self._watch = rules.ClockWatch(core.clock.time(), core.clock.monotonic())
         self._clock_back = False
         self._newest_us = 0
+
+    @property
+    def self_id(self) -> str:
+        """This node as the directory names it: by the key that it has now."""
+        return self._core.identity.did
 
     # --- at start
 

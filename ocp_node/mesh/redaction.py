@@ -11,7 +11,7 @@ from ..store.events import Event, event_json
 NEVER = frozenset({"payload_inline", "lock_token", "registry_lock"})
 OF_EXECUTION = frozenset({"command", "inline_code", "env", "payload"})
 # Members of events that say more than the list of the same things shows to strangers.
-OF_EVENTS = {"mesh.secret.stored": frozenset({"scope", "name"})}
+OF_EVENTS = {"mesh.secret.stored": frozenset({"scope", "name"}), "mesh.identity.rotated": frozenset({"reason"})}
 
 
 def redacted(value: Any, within: str = "") -> Any:

@@ -15,6 +15,7 @@ from .discovery.routes import ROUTES as DISCOVERY
 from .grants.routes import ROUTES as GRANTS
 from .handshake.routes import ROUTES as HANDSHAKE
 from .helpers.routes import ROUTES as HELPERS
+from .identity.routes import ROUTES as IDENTITY
 from .invitations.routes import ROUTES as INVITATIONS
 from .jobs.routes import ROUTES as JOBS
 from .leases.routes import ROUTES as LEASES
@@ -32,11 +33,11 @@ from .treaties.routes import ROUTES as TREATIES
 from .workers.routes import ROUTES as WORKERS
 
 ROUTES = (
-    *MANIFEST, *CONTRACT, *HANDSHAKE, *INVITATIONS, *PEERS, *DISCOVERY, *CONNECTIVITY, *PEER_ROUTES, *LEASES, *AGENTS, *JOBS, *QUEUE,
+    *MANIFEST, *CONTRACT, *HANDSHAKE, *IDENTITY, *INVITATIONS, *PEERS, *DISCOVERY, *CONNECTIVITY, *PEER_ROUTES, *LEASES, *AGENTS, *JOBS, *QUEUE,
     *SCHEDULER, *WORKERS, *MISSIONS, *COOPERATIVE_TASKS, *CONTINUITY, *ARTIFACTS, *GRANTS, *HELPERS, *PRESSURE, *APPROVALS,
     *NOTIFICATIONS, *TREATIES, *SECRETS, *AUTONOMY, *APP, *DEVICE_PROFILE, *STREAM, *CONTROL,
 )
 
 # Rooms with duties of their own, which nobody has to ask for: partial uploads run out, approvals expire, stored secrets must
-# open, treaties end and wait for signatures.
-START = ("mesh.secrets", "mesh.artifacts", "mesh.approvals", "mesh.workers", "mesh.treaties")
+# open, treaties end and wait for signatures, peers are told of a new key.
+START = ("mesh.secrets", "mesh.artifacts", "mesh.approvals", "mesh.workers", "mesh.treaties", "mesh.identity")

@@ -22,7 +22,6 @@ from . import rules
 
 if TYPE_CHECKING:
     from ...core import Core, Rooms
-    from ...crypto.identity import Identity
 
 UNAVAILABLE_RETRY_SECONDS = 600
 
@@ -36,7 +35,7 @@ class Attestation:
     """Signs answers of one directory."""
 
     def __init__(self, core: Core, rooms: Rooms) -> None:
-        self._identity: Identity = core.identity
+        self._core = core
         self._clock = core.clock
         self._on: bool = core.settings.directory_attest
         self._rooms = rooms
@@ -68,13 +67,14 @@ class Attestation:
         members = {name: values[0] for name, values in directory_rules.query_members(query).items() if name and name != "attest"}
         if not self._on or not rules.attestable(path, members):
             raise limited("attestation_unavailable", UNAVAILABLE_RETRY_SECONDS)
+        identity = self._core.identity
         try:
-            made = rules.unsigned(self._identity.did, mode, path, members, body, high_water, self._clock.time())
+            made = rules.unsigned(identity.did, mode, path, members, body, high_water, self._clock.time())
             message = node_did.json_signing_input("", made, nfc=True)
         except Malformed:               # a number or a name that canonical JSON cannot hold
             raise limited("attestation_unavailable", UNAVAILABLE_RETRY_SECONDS) from None
         self.signed += 1
-        signature = {"alg": "ed25519", "value": node_did.signature_text(self._identity.sign(message))}
+        signature = {"alg": "ed25519", "value": node_did.signature_text(identity.sign(message))}
         return {**body, rules.MEMBER: {**made, "signature": signature}}
 
 

@@ -42,6 +42,7 @@ class Lan:
         self._run = run
         self._browse, self._publish = programs
         self._announcer: Any = None
+        self._announced = ""                                        # the name of our key in what it says
         self._found: dict[str, tuple[float, rules.Found]] = {}      # by name: when it was seen last
         self.state = "starting"
 
@@ -62,6 +63,8 @@ class Lan:
         self._note(rules.read(output, self._core.identity.did))
         if self._announcer is None:
             self._announce()
+        elif self._announced != self._core.identity.did:
+            self._announcer.stop()                                  # this node has another key; the next look announces it
         return EVERY_SECONDS
 
     def _runner(self) -> Run:
@@ -89,6 +92,7 @@ class Lan:
         command = rules.announcement(self._publish, core.identity.display_name, port, scheme, core.identity.node_id,
                                      core.identity.did)
         try:
+            self._announced = core.identity.did
             self._announcer = core.processes.start(Start(command=command, output=NOWHERE, label="avahi-publish"), self._ended)
         except Refusal as refusal:
             self._say(f"found, but not announced: {refusal.message or refusal.code}")

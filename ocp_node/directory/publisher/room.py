@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PUT_SECONDS = 20.0
 ANSWER_BYTES_MAX = 65_536
+ROTATED = "mesh.identity.rotated"
 IDLE_SECONDS = 300.0              # between two looks at whether there is an endpoint to advertise
 
 
@@ -29,7 +30,8 @@ def build(core: Core, rooms: Rooms) -> Publisher:
     """The publisher, with its ticker."""
     room = Publisher(core, rooms["directory"].admission)
     if room.targets:
-        core.tickers.add("directory-publisher", room.step)
+        ticker = core.tickers.add("directory-publisher", room.step)
+        core.feed.listen(lambda events: ticker.wake() if any(event.event_type == ROTATED for event in events) else None)
     return room
 
 
@@ -61,6 +63,7 @@ class Publisher:
         self._renew_at = 0.0          # on the steady clock; 0 = at the next look
         self._own: Own | None = None
         self._url = ""
+        self._did = ""                # under which name that is: a new key is a new node to every directory
 
     def figures(self) -> dict[str, Any]:
         """What this node says of itself, and to whom."""
@@ -79,7 +82,7 @@ class Publisher:
                           "with https, or name the endpoint with directory_endpoint")
             return IDLE_SECONDS
         steady = self._core.clock.monotonic()
-        if self._own is None or url != self._url or steady >= self._renew_at or rules.misdated(
+        if self._own is None or url != self._url or self._core.identity.did != self._did or steady >= self._renew_at or rules.misdated(
                 self._own.made_us / MICROSECONDS, self._core.clock.time(), self._core.settings.directory_lifetime_seconds):
             self.renew(url)
         assert self._own is not None
@@ -93,15 +96,15 @@ class Publisher:
 
     def renew(self, url: str, above: int = -1) -> None:
         """A new advertisement with a higher number is on the disk, and in this node's own directory."""
-        core, settings = self._core, self._core.settings
+        core, settings, identity = self._core, self._core.settings, self._core.identity
         now = core.clock.time()
         with core.reader.snapshot() as connection:
             stored = table.own(connection)
         number = rules.next_number(max(stored.sequence_no if stored else -1, above), now)
-        key_text = core.identity.did.removeprefix(node_did.NODE)
-        made = rules.unsigned(core.identity.did, key_text, number, url, now, settings.directory_lifetime_seconds,
+        key_text = identity.did.removeprefix(node_did.NODE)
+        made = rules.unsigned(identity.did, key_text, number, url, now, settings.directory_lifetime_seconds,
                               settings.directory_federation_id, core.ids.hex(26))
-        signed = node_did.sign_artifact(core.identity, node_did.ADVERTISEMENT, made)
+        signed = node_did.sign_artifact(identity, node_did.ADVERTISEMENT, made)
         own = Own(number, int(now * MICROSECONDS), jsontext.compact(signed))
         submitted = self._admission.checked(artifact.of(signed, self._admission.policy.shape))
 
@@ -113,7 +116,7 @@ class Publisher:
                 core.log.warning("directory.own_not_stored", reason=refusal.code)
 
         core.writer.run(change)
-        self._own, self._url = own, url
+        self._own, self._url, self._did = own, url, identity.did
         self._renew_at = core.clock.monotonic() + rules.renewal_seconds(settings.directory_lifetime_seconds, self._chance())
 
     def _send(self, target: Target) -> None:
@@ -121,7 +124,7 @@ class Publisher:
         assert self._own is not None
         core = self._core
         try:
-            answer = core.outbound.request("PUT", f"{target.url}/adv/{core.identity.did}", body=self._own.text,
+            answer = core.outbound.request("PUT", f"{target.url}/adv/{self._did}", body=self._own.text,
                                            timeout=PUT_SECONDS, bytes_max=ANSWER_BYTES_MAX, allow_loopback=True,
                                            headers=(("Content-Type", "application/json"),))
         except OutboundError as fault:
@@ -131,7 +134,7 @@ class Publisher:
             body: Any = artifact.parse(answer.body)
         except Malformed:
             body = None
-        what, number = rules.outcome(answer.status, answer.headers, body, core.identity.did, self._own.sequence_no)
+        what, number = rules.outcome(answer.status, answer.headers, body, self._did, self._own.sequence_no)
         if what == "stored":
             target.sequence_no, target.failures, target.error, target.stored_at = number, 0, "", core.clock.time()
         elif what == "higher" and rules.believed(number, self._own.sequence_no):

@@ -106,7 +106,8 @@ class Seeking:
             raise Refusal("peer_unreachable", f"the peer's card is larger than {CARD_BYTES_MAX} bytes")
         own, known = self._core.identity, self._peers.find(peer_id)
         candidates.impostor(card, own.node_id, own.public_key_hex)
-        candidates.impostor(card, peer_id, known.public_key if known is not None else "")
+        if known is not None and known.public_key not in ("", card["public_key"].lower()):
+            self._peers.follow(known, url, card["public_key"].lower(), timeout, loopback)
         return manifest
 
     def _connected(self, url: str, peer_id: str, wanted: Wanted) -> Members:

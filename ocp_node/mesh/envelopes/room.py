@@ -33,6 +33,7 @@ class Signed(NamedTuple):
     body: Mapping[str, Any]
     public_key: str                  # the key that signed it
     peer: Peer | None                # as known when it was opened; None for a stranger's handshake
+    former: str = ""                 # the pinned key that a handshake's successions lead on from, when `public_key` is not it
 
 
 class Envelopes:
@@ -55,27 +56,31 @@ class Envelopes:
         return Signed(shape.node_id, shape.request_id, shape.nonce, route, shape.body, key, peer)
 
     def open_handshake(self, envelope: Mapping[str, Any]) -> tuple[Signed, protocol.Card]:
-        """A handshake that the key on its own card signed, and the card's claims; whether that key may, `claim` says."""
+        """A handshake that the key on its own card signed, and the card's claims; whether that key may, `claim` says.
+
+        It is the pinned key, or one to which the node's own successions lead from the pinned one.
+        """
         shape = protocol.check_shape(envelope, self._core.clock.time(), handshake=True)
         self._note_family(shape)
         card = protocol.check_handshake(shape)
         peer = self._peers.find(card.peer_id)
+        former = ""
         if peer is not None:
-            protocol.check_pinned(card, peer.public_key, peer.trust_tier)
+            former = protocol.check_pinned(card, peer.public_key, peer.trust_tier, shape.body.get("successions"))
         return Signed(shape.node_id, shape.request_id, shape.nonce, protocol.HANDSHAKE_ROUTE, shape.body, card.public_key_hex,
-                      peer), card
+                      peer, former), card
 
     def claim(self, connection: WriteConnection, signed: Signed) -> None:
         """The envelope is used now, in this change.
 
         `Refusal` when its nonce was used before, and when since it was opened the operator has blocked the peer or another key
-        was pinned.
+        was pinned than the one it was judged against: of two keys that both follow the pinned one, the first is the one.
         """
         standing = table.standing(connection, signed.node_id)
         if standing is not None:
             key, tier = standing
-            if key and key != signed.public_key:
-                raise Refusal("key_changed", "peer public key changed; explicit trust reset required")
+            if key and key not in (signed.public_key, signed.former):
+                raise protocol.key_changed()
             if tier == protocol.BLOCKED:
                 raise protocol.blocked(signed.node_id)
         now = int(connection.clock.time())

@@ -9,7 +9,7 @@ from ...base.clock import instant_text
 from ...base.errors import Refusal
 from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
-from ...crypto.envelopes import HANDSHAKE_ROUTE, Card
+from ...crypto.envelopes import HANDSHAKE_ROUTE, Card, key_changed
 from ...http.gates import Failures, is_loopback
 from ..parts import optional
 from ..peers import rules as tiers
@@ -56,7 +56,7 @@ class Handshake:
         """The card is not this node's own, nor of another one under our name."""
         if card.peer_id == self.core.identity.node_id:
             if card.public_key_hex != self.core.identity.public_key_hex:
-                raise Refusal("key_changed", "peer public key changed; explicit trust reset required")
+                raise key_changed()
             raise Refusal("invalid_request", "a node cannot connect to itself")
 
     def keep(self, connection: WriteConnection, card: Card, members: Members, metadata: Members, session: str, mode: str,
@@ -70,6 +70,8 @@ class Handshake:
         seen = {**members, "mesh_session_id": session, "updated_at": now, "last_seen_at": now, "last_handshake_at": now,
                 "public_key": card.public_key_hex}
         if known is not None:
+            if known.public_key not in ("", card.public_key_hex):      # `claim` has seen that it leads to the card's key
+                known = self.peers.succeed(connection, known, card.public_key_hex, "handshake")
             status = known.status if known.status == tiers.PENDING and not invited else tiers.CONNECTED
             return self.put(connection, known._replace(**seen, status=status, trust_tier=invited or known.trust_tier,
                                                        metadata={**known.metadata, **metadata}))
@@ -122,7 +124,7 @@ class Handshake:
         peer = self.peers.current(connection, asked.get("peer_id", ""))
         if decision not in ("approved", "rejected") or peer is None:
             return None
-        if peer.status != tiers.PENDING or peer.public_key != asked.get("public_key"):
+        if peer.status != tiers.PENDING or not tiers.had_key(peer, asked.get("public_key")):
             return {"status": "ignored", "reason": "peer_changed", "peer_id": peer.peer_id, "trust_tier": peer.trust_tier}
         tier = tiers.operator_tier(str(metadata.get("trust_tier") or asked.get("requested_tier",
                                                                                ""))) if decision == "approved" else "public"

@@ -61,6 +61,10 @@ class Invitations:
                                                                                 "trust_tier": invitation.trust_tier})
         return invitation.trust_tier
 
+    def end_open(self, connection: Any) -> None:
+        """Nobody can use the invitations that wait: their codes name a key that this node has no more."""
+        table.end_open(connection, self.core.clock.time())
+
 
 def build(core: Core, rooms: Rooms) -> Invitations:
     return Invitations(core, rooms)

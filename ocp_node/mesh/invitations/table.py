@@ -33,3 +33,8 @@ def sweep(connection: sqlite3.Connection, before: float) -> None:
 def count_open(connection: sqlite3.Connection, now: float) -> int:
     return int(connection.execute("SELECT count(*) FROM mesh_invitation WHERE expires_at > ? AND used_by = ''",
                                   (now,)).fetchone()[0])
+
+
+def end_open(connection: sqlite3.Connection, now: float) -> None:
+    """Invitations that nobody has used expire now."""
+    connection.execute("UPDATE mesh_invitation SET expires_at = ? WHERE used_by = '' AND expires_at > ?", (now, now))

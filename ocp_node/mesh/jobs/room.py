@@ -28,6 +28,7 @@ from .recovery import Recovery
 from .table import Attempt, Job
 
 if TYPE_CHECKING:
+    from ...crypto.identity import Identity
     from ...store.writer import WriteConnection
     from .inline import Inline
     from .lanes import Outcome
@@ -48,7 +49,7 @@ class Jobs:
         self.core = core
         self.rooms = rooms
         self.settings = core.settings
-        self.identity, self.node_id = core.identity, core.identity.node_id
+        self.node_id = core.identity.node_id
         self.ids, self.clock, self.reader, self.writer = core.ids, core.clock, core.reader, core.writer
         self.queue, self.leases = rooms["mesh.queue"], rooms["mesh.leases"]
         self.peers, self.envelopes = rooms["mesh.peers"], rooms["mesh.envelopes"]
@@ -62,6 +63,11 @@ class Jobs:
         self._lock = threading.Lock()                    # the parts below are made once, whoever asks first
         with core.reader.snapshot() as connection:
             self._before = table.last_job(connection)
+
+    @property
+    def identity(self) -> Identity:
+        """The key of this node as it is now: a rotation gives it another."""
+        return self.core.identity
 
     # --- parts that are needed only once something runs
 

@@ -35,7 +35,7 @@ class Manifest:
                  "reliability": lambda: rules.reliability("local_jobs", 0, 0, 0)}
         self.parts = Parts(rooms, core.log, HOMES, empty)
         self._docker, self._wasm = enabled(core, "docker"), enabled(core, "wasm")
-        self._kept: tuple[int, Members] = (-1, {})
+        self._kept: tuple[int, Any, Members] = (-1, None, {})
         self._cards: tuple[Any, list[Members]] = (None, [])
 
     def part(self, name: str, provider: Provider, public: Provider | None = None) -> None:
@@ -67,10 +67,11 @@ class Manifest:
 
     def document(self) -> Members:
         """The whole manifest as of the last commit; nobody changes it."""
-        version = self._core.writer.commits
-        if self._kept[0] != version:
-            self._kept = (version, self._made())
-        return self._kept[1]
+        version, identity = self._core.writer.commits, self._core.identity
+        kept = self._kept
+        if kept[0] != version or kept[1] is not identity:
+            kept = self._kept = (version, identity, self._made())
+        return kept[2]
 
     def _made(self) -> Members:
         room, card = self._profile, self.card()

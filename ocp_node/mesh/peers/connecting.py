@@ -12,7 +12,7 @@ from ...base.errors import Refusal
 from ...contract.dialect_schema import validate
 from ...contract.published import published
 from ...core import Core, Rooms
-from ...crypto.envelopes import HANDSHAKE_ROUTE
+from ...crypto.envelopes import HANDSHAKE_ROUTE, key_changed
 from ...http.gates import is_loopback
 from ...http.target import target_of
 from ..handshake import rules as cards
@@ -65,10 +65,10 @@ class Connecting:
         wanted = wanted._replace(loopback=loopback)
         card = manifest["organism_card"]
         peer_id = card["organism_id"].strip()
+        self._follow(wanted, url, peer_id, card["public_key"].lower())
         tier = self._checked(wanted, peer_id, card["public_key"].lower())
         request_id = self._core.ids.hex(32)
-        body = {"peer_card": self._manifest.card(tier), "agent_presence": self._agents.present(PRESENT_MAX),
-                "beacons": self._agents.beacons(BEACONS_MAX)}
+        body = self._introduction(tier)
         if wanted.invited is not None:
             body["invitation"] = wanted.invited(card["public_key"].lower())
         try:
@@ -82,7 +82,25 @@ class Connecting:
         sync = self._synced(peer.peer_id, wanted)
         return self._told(wanted, url, peer, manifest, answer, sync)
 
+    def introduce(self, peer: Peer, loopback: bool | None) -> None:
+        """The peer, which knows us, has accepted a handshake under the key we have now; `Refusal` when it did not."""
+        answer = self._calls.signed(peer, HANDSHAKE_ROUTE, self._introduction(peer.trust_tier), loopback=loopback)
+        self._check_answer(answer, peer.peer_id, peer.public_key)
+
+    def _introduction(self, tier: str) -> Members:
+        """What a handshake of ours says; how we came by our key, too, for those who know an earlier one."""
+        body: Members = {"peer_card": self._manifest.card(tier), "agent_presence": self._agents.present(PRESENT_MAX),
+                         "beacons": self._agents.beacons(BEACONS_MAX)}
+        successions = self._core.identity.successions
+        return {**body, "successions": list(successions)} if successions else body
+
     # --- before the handshake
+
+    def _follow(self, wanted: Wanted, url: str, peer_id: str, public_key: str) -> None:
+        """A known peer's new key is pinned when its old one says so; `Refusal("key_changed")` otherwise."""
+        known = self._peers.find(peer_id) if wanted.peer_id in ("", peer_id) else None
+        if known is not None and known.public_key not in ("", public_key):
+            self._peers.follow(known, url, public_key, wanted.timeout, wanted.loopback)
 
     def _reached(self, wanted: Wanted) -> tuple[str, Members, bool | None]:
         """The URL that led to a node, that node's manifest, and whether it may be called on loopback."""
@@ -114,7 +132,7 @@ class Connecting:
         """The node may be connected to; the tier it gets.  A tier that is stored for it stays."""
         if peer_id == self._core.identity.node_id:
             if public_key != self._core.identity.public_key_hex:
-                raise Refusal("key_changed", "peer public key changed; explicit trust reset required")
+                raise key_changed()
             raise Refusal("invalid_request", "a node cannot connect to itself")
         if wanted.peer_id:
             imports.same_node(peer_id, wanted.peer_id)
@@ -126,7 +144,7 @@ class Connecting:
 
     def _check_known(self, known: Peer | None, public_key: str) -> None:
         if known is not None and known.public_key and known.public_key != public_key:
-            raise Refusal("key_changed", "peer public key changed; explicit trust reset required", {"peer_id": known.peer_id})
+            raise key_changed(peer_id=known.peer_id)
         if known is not None and known.trust_tier == "blocked":
             raise Refusal("policy_denied", f"peer {known.peer_id} is blocked", {"peer_id": known.peer_id})
 

@@ -94,6 +94,18 @@ class Peers:
         """What the peer's log had after our cursor is stored, and how the peer is now (see `syncing.py`)."""
         return self._syncing().sync(peer_id, bounded(limit), refresh_manifest, loopback)
 
+    def introduce(self, peer: Peer, loopback: bool | None = None) -> None:
+        """The peer has accepted a handshake under this node's present key; `Refusal` when it did not."""
+        self._connecting().introduce(peer, loopback)
+
+    def follow(self, peer: Peer, url: str, public_key: str, timeout: float, loopback: bool | None) -> Peer:
+        """The peer, to which this key is pinned now: its own successions lead there from the key that was.
+
+        `Refusal("key_changed")` when they do not, and for a blocked peer, which is not even asked.
+        """
+        from .successors import follow
+        return follow(self._core, self._rooms, peer, url, public_key, timeout, loopback)
+
     def _connecting(self) -> Connecting:
         from .connecting import Connecting
         return Connecting(self._core, self._rooms, self._syncing())
@@ -127,6 +139,12 @@ class Peers:
             return None
         return self.put(connection, current._replace(metadata={**current.metadata, **changes},
                                                      updated_at=connection.clock.text()))
+
+    def succeed(self, connection: WriteConnection, peer: Peer, public_key: str, via: str) -> Peer:
+        """The peer with another key pinned, to which its successions were seen to lead; told, and stored by the caller."""
+        connection.event("mesh.peer.key_succeeded", peer_id=peer.peer_id, payload={
+            "public_key": public_key, "previous_public_key": peer.public_key, "trust_tier": peer.trust_tier, "via": via})
+        return rules.succeeded(peer, public_key, connection.clock.text())
 
     def drop(self, connection: WriteConnection, peer_id: str) -> None:
         """The peer is forgotten."""
@@ -164,6 +182,8 @@ def trust(room: Peers, call: Call) -> Write:
             raise Refusal("not_found", "peer not found")
         changes = rules.trust_changes(before, wanted)
         metadata = {**before.metadata, "admitted": True} if "trust_tier" in changes else before.metadata
+        if "public_key" in changes:              # whoever comes next has nothing to do with the keys before
+            metadata = {name: value for name, value in metadata.items() if name != rules.FORMER_KEYS}
         peer = room.put(connection, before._replace(**changes, metadata=metadata, updated_at=connection.clock.text()))
         connection.event("mesh.peer.trust_changed", peer_id=peer_id, payload={
             "trust_tier": peer.trust_tier, "previous_trust_tier": before.trust_tier, "remote_execution": peer.remote_execution,

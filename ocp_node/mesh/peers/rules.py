@@ -11,6 +11,8 @@ from .peer import Members, Peer
 TIERS = ("self", "trusted", "partner", "market", "public", "blocked")
 STANDING = ("trusted", "partner", "market", "public")        # most trusted first
 CONNECTED, DEGRADED, PENDING = "connected", "degraded", "pending"
+FORMER_KEYS = "former_public_keys"                          # in a peer's metadata, oldest first
+FORMER_KEYS_MAX = 16
 
 # Which tiers may touch which class of data; an unknown class counts as trusted.
 MAY_TOUCH: Mapping[str, frozenset[str]] = {
@@ -91,6 +93,17 @@ def trust_changes(peer: Peer, wanted: Mapping[str, Any]) -> Members:
     if wanted.get("reset_key"):
         changes["public_key"] = ""
     return changes
+
+
+def succeeded(peer: Peer, public_key: str, now: str) -> Peer:
+    """The peer under the key that follows its pinned one, which is remembered; nothing else of it changes."""
+    former = [*peer.metadata.get(FORMER_KEYS, ()), peer.public_key][-FORMER_KEYS_MAX:]
+    return peer._replace(public_key=public_key, updated_at=now, metadata={**peer.metadata, FORMER_KEYS: former})
+
+
+def had_key(peer: Peer, public_key: object) -> bool:
+    """Is this the peer's key, or one that its present key has followed?"""
+    return peer.public_key == public_key or public_key in peer.metadata.get(FORMER_KEYS, ())
 
 
 def health(peers: Sequence[Peer]) -> Members:

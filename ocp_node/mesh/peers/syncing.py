@@ -65,13 +65,13 @@ class Syncing:
         return found
 
     def _refreshed(self, peer: Peer, loopback: bool | None) -> Members:
-        """The peer's manifest; under the pinned key only."""
-        manifest: Members = self._calls.manifest(self._calls.url_of(peer), MANIFEST_SECONDS,
-                                                 loopback=self._calls.may_loop(peer, loopback))
+        """The peer's manifest; under the pinned key only, or one that it leads to, which is pinned then."""
+        url, may_loop = self._calls.url_of(peer), self._calls.may_loop(peer, loopback)
+        manifest: Members = self._calls.manifest(url, MANIFEST_SECONDS, loopback=may_loop)
         card = manifest["organism_card"]
         imports.same_node(card["organism_id"], peer.peer_id)
         if card["public_key"].lower() != peer.public_key:
-            raise Refusal("key_changed", "peer public key changed; explicit trust reset required")
+            self._peers.follow(peer, url, card["public_key"].lower(), MANIFEST_SECONDS, may_loop)
         return manifest
 
     def _fetched(self, peer: Peer, limit: int, loopback: bool | None) -> tuple[Members, imports.Import, bool]:

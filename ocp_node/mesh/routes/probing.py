@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,9 @@ class Probing:
         except Refusal as refusal:
             return Outcome(url, source, _error(refusal), None)
         found, key = card["organism_id"].strip(), card["public_key"].lower()
+        if found == peer.peer_id and peer.public_key not in ("", key):
+            with contextlib.suppress(Refusal):           # what leads nowhere is a mistaken key below
+                peer = self._peers.follow(peer, self._calls.base_url(url), key, timeout, may_loop)
         latency = int((self._core.clock.monotonic() - began) * 1000)
         return Outcome(url, source, _mistaken(peer, found, key), latency, _line(found), key)
 

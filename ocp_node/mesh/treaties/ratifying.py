@@ -95,6 +95,6 @@ def path_of(treaty_id: str) -> str:
 
 
 def _final(refusal: Refusal) -> bool:
-    """Did the peer answer that it does not want this, rather than not now?"""
+    """Did the peer answer that it does not want this, rather than not now?  It may yet have to learn our new key (401)."""
     status: Any = refusal.detail.get("peer_status")
-    return isinstance(status, int) and 400 <= status < 500 and status != 429
+    return isinstance(status, int) and 400 <= status < 500 and status not in (401, 429)

@@ -234,7 +234,7 @@ def test_a_server_that_claims_the_name_of_a_peer_under_another_key_is_not_that_p
             result = one(alpha, server.url, auto_connect=auto_connect)
             assert (result["status"], result["code"]) == ("error", "key_changed")
             assert result["candidate"]["peer_id"] == "" and server.url not in alpha.rooms["mesh.discovery"].urls_of("beta")
-        assert all(path == "/mesh/manifest" for _, path, _, _ in server.asked)
+        assert {path for _, path, _, _ in server.asked} == {"/mesh/manifest", "/mesh/identity"}      # for a succession, and no more
     assert alpha.get("/mesh/peers").json["peers"] == before
 
 
