@@ -69,6 +69,11 @@ def key(of: ProcessNode) -> str:
     return str(of.get("/mesh/manifest").json["organism_card"]["public_key"])
 
 
+def events(of: ProcessNode) -> list[str]:
+    """What its log has, oldest first."""
+    return [event["event_type"] for event in of.get("/mesh/stream?limit=500").json["events"]]
+
+
 def content(of: ProcessNode, artifact_id: str) -> bytes:
     return base64.b64decode(well(of.get(f"/mesh/artifacts/{artifact_id}"))["content_base64"])
 
@@ -280,6 +285,35 @@ def test_a_node_that_comes_back_with_another_key_is_refused(three: list[ProcessN
     connect(alpha, gamma)
     assert peers(alpha)["gamma"]["public_key"] == key(gamma) and peers(gamma)["alpha"]["status"] == "connected"
     nothing_missing(imported(alpha, gamma), 1)
+
+
+def test_a_node_takes_a_new_key_and_its_peers_follow_as_they_can(three: list[ProcessNode]) -> None:
+    alpha, beta, gamma = three
+    connect(alpha, gamma)
+    connect(gamma, beta)
+    before = key(gamma)
+    stale = signed(gamma, "/mesh/jobs/submit", {"job": {"kind": "agent.echo"}})
+    beta.stop()
+    assert gamma.post("/mesh/identity/rotate", {"public_key": before}, {}).status == 401
+    done = well(gamma.post("/mesh/identity/rotate", {"public_key": before, "reason": "a year is over"}))
+    assert gamma.post("/mesh/identity/rotate", {"public_key": before}).status == 409
+    assert done["public_key"] == key(gamma) != before
+    alpha.until(lambda: peers(alpha)["gamma"]["public_key"] == done["public_key"], "alpha follows")
+    assert (peers(alpha)["gamma"]["trust_tier"], peers(alpha)["gamma"]["status"]) == ("trusted", "connected")
+    assert (refused := alpha.post("/mesh/jobs/submit", stale, {})).status == 401 and refused.json["code"] == "bad_signature"
+    fresh = signed(gamma, "/mesh/jobs/submit", {"job": {"kind": "agent.echo"}})
+    assert alpha.post("/mesh/jobs/submit", fresh, {}).status == 200
+    gamma.kill()                                                # what is still to be told is told after that, too
+    gamma.start()
+    assert key(gamma) == done["public_key"]
+    beta.start()
+    beta.until(lambda: peers(beta)["gamma"]["public_key"] == done["public_key"], "beta follows")
+    assert beta.post("/mesh/jobs/submit", stale, {}).json["code"] == "bad_signature"
+    for each in (alpha, beta):
+        assert events(each).count("mesh.peer.key_succeeded") == 1
+        assert well(each.post("/mesh/peers/sync", {"peer_id": "gamma", "refresh_manifest": True}))["peer"]["status"] == "connected"
+    assert events(gamma).count("mesh.identity.rotated") == 1
+    gamma.until(lambda: events(gamma).count("mesh.identity.told") == 2, "gamma knows who was told")
 
 
 # --- invitations -------------------------------------------------------------------------------------------------------------
