@@ -17,12 +17,11 @@ change, before the nonce is kept, `check_pinned(card, stored_key, stored_tier, s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..base import limits
 from ..base.clock import instant_seconds
 from ..base.errors import Refusal
-from ..base.records import record
 from . import canonical, keys
 
 if TYPE_CHECKING:
@@ -40,8 +39,7 @@ BLOCKED = "blocked"
 _SIGNED_MEMBERS = ("node_id", "timestamp", "nonce", "request_id", "protocol_version")
 
 
-@record
-class Signed:
+class Signed(NamedTuple):
     """An envelope whose shape and time are right; whether its signature is, `check_signature` says."""
     node_id: str                        # trimmed, for look-ups; `request` has what was signed
     nonce: str                          # trimmed
@@ -56,8 +54,7 @@ class Signed:
         return self.request.get("protocol_family") != PROTOCOL_FAMILY
 
 
-@record
-class Card:
+class Card(NamedTuple):
     """What a handshake's peer card says of who sends it; claims, until its signature is checked."""
     peer_id: str
     public_key_hex: str                 # lower case
@@ -150,7 +147,7 @@ def check_pinned(card: Card, stored_key_hex: str, stored_tier: str, successions:
     pinned = stored_key_hex.lower()
     if pinned in ("", card.public_key_hex):
         pinned = ""
-    elif stored_tier == BLOCKED or not _follows(successions, card, pinned):
+    elif not _follows(successions, card, pinned):
         raise key_changed()
     if stored_tier == BLOCKED:
         raise blocked(card.peer_id)

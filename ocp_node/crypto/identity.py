@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base import jsontext, limits
+from ..base.clock import instant_text
 from ..base.errors import Malformed, Unusable
 from . import documents, files, keys, node_did
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..base.ids import Ids
 
 FILE = "identity.json"
+NODE_SUCCESSION_SECONDS = 365 * 86_400     # how long a directory may take a statement of ours for good; it must end some day
 SUCCESSIONS_MAX = 16             # past it the oldest is forgotten: a peer that slept through so many must be told by its operator
 _NODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z")
 _NODE_ID_RULE = "1 to 128 of A-Z a-z 0-9 . _ : - and a letter or digit first"
@@ -36,6 +38,7 @@ class Identity:
     seed: bytes = field(repr=False)
     created_at: str = ""
     successions: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)  # from key to key, to this one; oldest first
+    node_successions: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)  # the same as directories know it
     signature_scheme: str = field(default=keys.SIGNATURE_SCHEME, init=False)
     public_key_hex: str = field(default="", init=False)
     did: str = field(default="", init=False)                # `node:did:key:z…`: the same key as the seed directory spells it
@@ -98,10 +101,14 @@ def rotate(directory: Path, identity: Identity, ids: Ids, clock: Clock) -> tuple
     if _seed_of(members) != identity.seed:
         raise Unusable(f"{path} is not the identity in use; nothing was changed")
     seed, now = keys.new_seed(ids), clock.text()
-    succession = succession_of(identity, Identity(identity.node_id, identity.display_name, seed), now)
-    made = Identity(identity.node_id, identity.display_name, seed, now, (*identity.successions, succession)[-SUCCESSIONS_MAX:])
+    new = Identity(identity.node_id, identity.display_name, seed)
+    succession = succession_of(identity, new, now)
+    told = node_did.succession(identity, new, now, instant_text(clock.time() + NODE_SUCCESSION_SECONDS))
+    made = Identity(identity.node_id, identity.display_name, seed, now, (*identity.successions, succession)[-SUCCESSIONS_MAX:],
+                    (*identity.node_successions, told)[-SUCCESSIONS_MAX:])
     _keep_copy(path, raw or b"", now.replace("-", "").replace(":", ""), ids)
-    files.replace(path, _text({**members, **_members(made), "successions": made.successions}), ids)
+    files.replace(path, _text({**members, **_members(made), "successions": made.successions,
+                               "node_successions": made.node_successions}), ids)
     return made, succession
 
 
@@ -144,7 +151,8 @@ def _keep(path: Path, raw: bytes, ids: Ids, node_id: str, display_name: str, hos
     if not is_node_id(name):
         raise Unusable(f"the node id in {path} is missing or not allowed ({_NODE_ID_RULE}): start once with --node-id NAME")
     shown = display_name or _member(members, "display_name") or host_name or name
-    kept = Identity(name, shown, seed, _member(members, "created_at"), _chain(members.get("successions"), name, members["public_key"]))
+    kept = Identity(name, shown, seed, _member(members, "created_at"), _chain(members.get("successions"), name, members["public_key"]),
+                    _statements(members.get("node_successions")))
     given = {"node_id": node_id, "display_name": display_name}
     changed = {member: text for member, text in given.items() if text and text != members.get(member)}
     if changed:
@@ -172,6 +180,12 @@ def _chain(stored: object, node_id: str, public_key_hex: str) -> tuple[Mapping[s
         chain.insert(0, link)
         at = link.get("old_public_key")
     return tuple(chain)
+
+
+def _statements(stored: object) -> tuple[Mapping[str, Any], ...]:
+    """The stored statements for directories, of which `node_did.succession` makes no other members."""
+    kept = stored[-SUCCESSIONS_MAX:] if isinstance(stored, list) else []
+    return tuple(each for each in kept if isinstance(each, dict) and isinstance(each.get("succession/id"), str))
 
 
 def _member(members: Mapping[str, Any], name: str) -> str:

@@ -21,6 +21,8 @@ NODE = "node:did:key:"
 PARTICIPANT = "participant:did:key:"
 BARE = "did:key:"
 ADVERTISEMENT = "node-advertisement.v1"
+SUCCESSION = "node-succession.v1"
+SUCCESSION_PROOFS = ("proof/old", "proof/new")
 HANDSHAKE = "peer-handshake.v1"
 HANDSHAKE_UNSIGNED = ("signature", "protocol/version", "transport/profile")     # as the published handshake vector has it
 
@@ -164,3 +166,16 @@ def signing_input_and_digest(domain: str, artifact: Mapping[str, Any]) -> tuple[
 def digest(artifact: Mapping[str, Any]) -> str:
     """SHA-256 of the whole artifact's deterministic CBOR as base64url: its ETag, whatever its spelling."""
     return base64url.encode(sha256(canonical.cbor(dict(artifact))).digest())
+
+
+def succession(old: Identity, new: Identity, issued_at: str, expires_at: str) -> dict[str, Any]:
+    """The statement that the node of the old key goes on as that of the new one (`node-succession.v1`), signed by both."""
+    made: dict[str, Any] = {
+        "schema": SUCCESSION, "schema/v": 1, "old/node-id": old.did, "old/key-public": old.did.removeprefix(NODE),
+        "new/node-id": new.did, "new/key-public": new.did.removeprefix(NODE), "succession/mode": "planned-rotation",
+        "issued-at": issued_at, "expires-at": expires_at}
+    made["succession/id"] = "node-succession:sha256:" + base64url.encode(sha256(canonical.jcs(made)).digest())
+    message = json_signing_input(SUCCESSION, made, SUCCESSION_PROOFS)
+    proofs = {f"proof/{side}": {"alg": "ed25519", "value": signature_text(identity.sign(message))}
+              for side, identity in (("old", old), ("new", new))}
+    return {**made, **proofs}

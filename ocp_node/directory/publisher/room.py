@@ -13,6 +13,7 @@ from ...crypto import node_did
 from ...http.calls import OutboundError
 from .. import artifact
 from ..artifact import MICROSECONDS
+from ..succession import table as successions
 from . import rules, table
 from .table import Own
 
@@ -107,9 +108,11 @@ class Publisher:
         signed = node_did.sign_artifact(identity, node_did.ADVERTISEMENT, made)
         own = Own(number, int(now * MICROSECONDS), jsontext.compact(signed))
         submitted = self._admission.checked(artifact.of(signed, self._admission.policy.shape))
+        statements = identity.node_successions if identity.did != self._did else ()
 
         def change(connection: Any) -> None:
             table.keep(connection, own)
+            successions.keep_own(connection, statements, int(now * MICROSECONDS))
             try:
                 self._admission.change(submitted, "", "own")(connection)
             except Refusal as refusal:            # a full or mirrored-ahead directory of ours: the others are told all the same

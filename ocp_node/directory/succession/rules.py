@@ -15,8 +15,7 @@ from .. import shape as shapes
 from ..passports import FUTURE_US
 from ..shape import Found, Shape, Table, instant_us
 
-DOMAIN = "node-succession.v1"
-PROOFS = ("proof/old", "proof/new")
+DOMAIN, PROOFS = node_did.SUCCESSION, node_did.SUCCESSION_PROOFS
 STATES = ("imported", "accepted")
 
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...base import jsontext
+from ..shape import instant_us
 
 ROWS_MAX = 1_000
 
@@ -23,6 +28,16 @@ def put(connection: sqlite3.Connection, succession_id: str, old: str, new: str, 
 
 def accept(connection: sqlite3.Connection, succession_id: str) -> None:
     connection.execute("UPDATE node_succession SET state = 'accepted' WHERE succession_id = ?", (succession_id,))
+
+
+def keep_own(connection: sqlite3.Connection, statements: Iterable[Mapping[str, Any]], now_us: int) -> None:
+    """The steps of this node's own key are accepted: its operator ordered them.  A full register leaves them out."""
+    for statement in statements:
+        name = str(statement["succession/id"])
+        if find(connection, name) is None and count(connection) < ROWS_MAX:
+            put(connection, name, statement["old/node-id"], statement["new/node-id"], instant_us(statement["expires-at"]), now_us,
+                jsontext.compact(statement).decode())
+        accept(connection, name)
 
 
 def successor(connection: sqlite3.Connection, old: str) -> str:

@@ -155,11 +155,12 @@ def show(room: NodeKey, call: Call) -> Reply:
     identity = room._core.identity
     return Reply({"status": "ok", "node_id": identity.node_id, "display_name": identity.display_name,
                   "public_key": identity.public_key_hex, "did": identity.did, "fingerprint": fingerprint(identity.public_key_hex),
-                  "successions": list(identity.successions)})
+                  "successions": list(identity.successions), "node_succession": (identity.node_successions or (None,))[-1]})
 
 
 def rotate(room: NodeKey, call: Call) -> Reply:
     """POST /mesh/identity/rotate."""
     made, succession = room.rotate(call.body.public_key.strip().lower(), call.body.reason.strip(), call.caller.loopback)
     return Reply({"status": "ok", "node_id": made.node_id, "did": made.did, "public_key": made.public_key_hex,
-                  "previous_public_key": succession["old_public_key"], "succession": succession})
+                  "previous_public_key": succession["old_public_key"], "succession": succession,
+                  "node_succession": made.node_successions[-1]})

@@ -178,7 +178,8 @@ def test_a_blocked_peer_stays_blocked_whatever_its_key_says(node: TrialNode) -> 
     old = gamma.identity.public_key_hex
     node.post("/mesh/peers/gamma/trust", {"trust_tier": "blocked"})
     gamma.rotates()
-    assert shake(node, gamma).status in (401, 403)
+    assert refused(shake(node, gamma)) == (403, "policy_denied")
+    assert refused(shake(node, TrialPeer("gamma", number=9))) == CHANGED
     assert (pinned(node)["public_key"], pinned(node)["trust_tier"]) == (old, "blocked")
     assert not events(node, "mesh.peer.key_succeeded")
 
@@ -235,18 +236,13 @@ def test_an_admission_that_was_asked_for_under_the_former_key_still_admits(tmp_p
 # --- by asking
 
 class Two:
-    """Alpha and beta, who know each other; `again` starts beta at its place."""
+    """Alpha and beta, who know each other."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder, self.clock = folder, SetClock()
-        self.alpha = TrialNode(folder / "alpha", clock=self.clock, node_id="alpha")
-        self.beta = TrialNode(folder / "beta", clock=self.clock, node_id="beta")
-        self.port = self.beta.port
+        self.alpha = TrialNode(folder / "alpha", clock=self.clock, node_id="alpha", **settings)
+        self.beta = TrialNode(folder / "beta", clock=self.clock, node_id="beta", **settings)
         assert self.alpha.post("/mesh/peers/connect", {"base_url": self.beta.url}).status == 200
-
-    def again(self) -> TrialNode:
-        self.beta = TrialNode(self.folder / "beta", clock=self.clock, node_id="beta", port=self.port)
-        return self.beta
 
     def stop(self) -> None:
         for each in (self.alpha, self.beta):
@@ -319,6 +315,25 @@ def test_a_blocked_peer_is_not_even_asked_for_its_chain(two: Two) -> None:
     with Scripted(imposing(two.beta, TrialPeer("beta", number=5), [])) as place:
         assert refused(two.alpha.post("/mesh/peers/connect", {"base_url": place.url})) == CHANGED
         assert {path for _, path, *_ in place.asked} == {"/mesh/manifest"}
+
+
+def test_a_treatys_signature_that_the_peer_cannot_check_yet_is_sent_again(tmp_path: Path) -> None:
+    two = Two(tmp_path, allow_loopback_peers=True)
+    quietly(two.beta)
+    for each in (two.alpha, two.beta):
+        assert each.post("/mesh/treaties/propose", {"title": "t", "treaty_id": "t", "parties": ["alpha", "beta"]}).status == 200
+
+    def refusals() -> list[str]:
+        with two.beta.core.reader.snapshot() as connection:
+            rows = connection.execute("SELECT error FROM outbox WHERE kind = 'mesh.treaty.sign' AND state = 'waiting' AND attempts > 0")
+            return [row[0] for row in rows]
+
+    assert "status 401" in two.beta.until(refusals, "a refused attempt")[0]
+    assert two.alpha.get("/mesh/treaties/t").json["status"] == "draft"
+    assert two.alpha.post("/mesh/peers/connect", {"peer_id": "beta"}).status == 200
+    two.beta.advance(60)
+    two.alpha.until(lambda: two.alpha.get("/mesh/treaties/t").json["status"] == "active", "the treaty is in force")
+    two.stop()
 
 
 # --- by being told

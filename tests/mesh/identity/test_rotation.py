@@ -69,6 +69,7 @@ def test_a_rotation_gives_a_key_that_the_former_one_vouches_for(tmp_path: Path) 
         assert done["public_key"] != before["public_key"] and done["did"] != before["did"]
         assert documents.verify_succession(done["succession"])
         after = shown(node)
+        assert after["node_succession"] == done["node_succession"] and before["node_succession"] is None
         assert (after["public_key"], after["did"], after["successions"]) == (done["public_key"], done["did"], [done["succession"]])
         assert after["fingerprint"] != before["fingerprint"] and key(node) == done["public_key"]
         assert rotations(node) == [{"node_id": "trial-node", "public_key": done["public_key"],
@@ -222,6 +223,7 @@ def test_a_log_that_cannot_be_written_is_told_of_the_rotation_later(tmp_path: Pa
             broke.setattr(room, "record_later", lambda: None)
             assert rotate(node, public_key=before).status == 500
         assert rotations(node) == []
+        assert node.rooms["mesh.manifest"].document()["organism_card"]["public_key"] == shown(node)["public_key"] != before
         refused = rotate(node, public_key=before)                        # the key has changed all the same, and who asks again hears it
         assert (refused.status, refused.json["public_key"]) == (409, shown(node)["public_key"])
         room.record_later()
@@ -276,7 +278,12 @@ def test_grants_of_the_former_key_open_nothing_any_more_and_new_ones_do(tmp_path
         old = granted()
         assert read(old) == 200
         rotate(node)
-        assert (read(old), read(granted())) == (401, 200)
+        new = granted()
+        assert (read(old), read(new)) == (401, 200)
+        friend.rotates()                                                 # whoever a grant was issued to shows it under the key of the day
+        assert read(new) == 401
+        friend.shakes_hands(node)
+        assert read(new) == 200
 
 
 def test_invitations_of_the_former_key_end(tmp_path: Path) -> None:
@@ -302,6 +309,12 @@ def test_the_directory_hears_of_the_new_key_at_once(tmp_path: Path) -> None:
         new = beta.core.identity.did
         told = beta.until(lambda: (answer := alpha.get(f"/adv/{new}")).status == 200 and answer.json, "the second advertisement")
         node_did.check_artifact(node_did.public_key(new), node_did.ADVERTISEMENT, told)
+        (own,) = beta.get("/succession").json["items"]                   # its own directory names the successor
+        assert (own["old_node_id"], own["new_node_id"], own["state"]) == (old, new, "accepted")
+        assert beta.rooms["directory.succession"].successor(old) == new
+        brought = alpha.post("/succession", shown(beta)["node_succession"])     # another one is told by its own operator
+        assert brought.status == 200 and brought.json["state"] == "imported"
+        assert brought.json["succession_id"] == own["succession_id"]
         assert old != new and told["endpoints"] == alpha.get(f"/adv/{old}").json["endpoints"]
 
 
