@@ -171,7 +171,8 @@ def unauthorized(head: Head, caller: Caller, token_configured: bool) -> Refusal:
 
 
 def _always_open(path: str) -> bool:
-    return path in ("/mesh/manifest", "/mesh/contract", "/mesh/device-profile", "/mesh/stream", "/mesh/jobs/{job_id}")
+    return path in ("/mesh/manifest", "/mesh/identity", "/mesh/contract", "/mesh/device-profile", "/mesh/stream",
+                    "/mesh/jobs/{job_id}")
 
 
 def _port(authority: str, scheme: str) -> str:

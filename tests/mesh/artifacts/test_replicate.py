@@ -424,7 +424,7 @@ def test_a_token_does_not_go_to_who_only_claims_to_be_the_peer(alpha: TrialNode,
         impostor.identity = TrialPeer("liar-node", number=7).identity                        # the same name, another key
         impostor.offers("a1", described(), lambda asked: asked.send(DATA))
         answer = ask(alpha, peer_id="liar-node", artifact_id="a1", base_url=impostor.url, remote_auth={"type": "operator_token", "token": "secret"})
-        assert answer.status == 502 and {each.path for each in impostor.seen} == {"/mesh/manifest"}
+        assert answer.status == 502 and {each.path for each in impostor.seen} == {"/mesh/manifest", "/mesh/identity"}
 
 
 def test_the_nodes_own_token_never_leaves_it(tmp_path: Path) -> None:

@@ -139,6 +139,11 @@ def test_nobody_on_the_network_rotates_the_key_and_everybody_may_see_it(tmp_path
         assert rotate(node, {**FROM_LAN, **AS_OPERATOR}).status == 200
 
 
+def test_the_key_is_open_like_the_manifest_where_other_reads_want_a_token(tmp_path: Path) -> None:
+    with TrialNode(tmp_path, operator_token=TOKEN, read_auth="token") as node:
+        assert (node.get("/mesh/identity").status, node.get("/mesh/peers").status) == (200, 401)
+
+
 def test_a_page_in_the_operators_browser_cannot_rotate_the_key(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node:
         before = shown(node)
