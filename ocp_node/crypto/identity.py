@@ -37,8 +37,8 @@ class Identity:
     display_name: str
     seed: bytes = field(repr=False)
     created_at: str = ""
-    successions: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)  # from key to key, to this one; oldest first
-    node_successions: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)  # the same as directories know it
+    successions: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)    # how it came, oldest first
+    node_successions: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)   # the same for directories
     signature_scheme: str = field(default=keys.SIGNATURE_SCHEME, init=False)
     public_key_hex: str = field(default="", init=False)
     did: str = field(default="", init=False)                # `node:did:key:z…`: the same key as the seed directory spells it
@@ -151,8 +151,8 @@ def _keep(path: Path, raw: bytes, ids: Ids, node_id: str, display_name: str, hos
     if not is_node_id(name):
         raise Unusable(f"the node id in {path} is missing or not allowed ({_NODE_ID_RULE}): start once with --node-id NAME")
     shown = display_name or _member(members, "display_name") or host_name or name
-    kept = Identity(name, shown, seed, _member(members, "created_at"), _chain(members.get("successions"), name, members["public_key"]),
-                    _statements(members.get("node_successions")))
+    chain = _chain(members.get("successions"), name, members["public_key"])
+    kept = Identity(name, shown, seed, _member(members, "created_at"), chain, _statements(members.get("node_successions")))
     given = {"node_id": node_id, "display_name": display_name}
     changed = {member: text for member, text in given.items() if text and text != members.get(member)}
     if changed:
@@ -171,9 +171,9 @@ def _parse(path: Path, raw: bytes) -> dict[str, Any]:
 
 
 def _chain(stored: object, node_id: str, public_key_hex: str) -> tuple[Mapping[str, Any], ...]:
-    """The stored successions that lead, each from where the last ended, to this key of this node; others are of no use to anyone."""
+    """The stored successions that lead, each from where the last ended, to this key of this node; others are of no use."""
     chain: list[Mapping[str, Any]] = []
-    at = public_key_hex.lower()
+    at: object = public_key_hex.lower()
     for link in reversed(stored[-SUCCESSIONS_MAX:] if isinstance(stored, list) else []):
         if not isinstance(link, dict) or link.get("node_id") != node_id or link.get("new_public_key") != at:
             break

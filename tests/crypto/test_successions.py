@@ -60,7 +60,7 @@ def changed(**members: Any) -> Chain:
     pytest.param(chain(0, 1, 2, 1, 2), id="ends in a loop"),
     pytest.param([link(0, 2), link(0, 2)], id="says it twice"),
     pytest.param([link(0, 1, "delta"), link(1, 2, "delta")], id="of another node"),
-    pytest.param([{**each, "node_id": "gamma"} for each in (link(0, 1, "delta"), link(1, 2, "delta"))], id="of another node renamed"),
+    pytest.param([{**each, "node_id": "gamma"} for each in (link(0, 1, "delta"), link(1, 2, "delta"))], id="of another, renamed"),
     pytest.param(changed(rotated_at="2027-01-01T00:00:00Z"), id="another time"),
     pytest.param(changed(rotated_at="x" * 5000), id="a time without end"),
     pytest.param(changed(rotated_at=5), id="a time that is a number"),

@@ -83,7 +83,8 @@ class Publisher:
                           "with https, or name the endpoint with directory_endpoint")
             return IDLE_SECONDS
         steady = self._core.clock.monotonic()
-        if self._own is None or url != self._url or self._core.identity.did != self._did or steady >= self._renew_at or rules.misdated(
+        renamed = url != self._url or self._core.identity.did != self._did
+        if self._own is None or renamed or steady >= self._renew_at or rules.misdated(
                 self._own.made_us / MICROSECONDS, self._core.clock.time(), self._core.settings.directory_lifetime_seconds):
             self.renew(url)
         assert self._own is not None

@@ -36,13 +36,13 @@ class NodeIdentity:
     did: str = wire(about="the same key as the seed directory spells it")
     fingerprint: str = wire(about="of the key: the first 16 bytes of its SHA-256")
     successions: list[Succession] = wire(items_max=16, about="oldest first; the last one leads to the key")
-    node_succession: dict | None = wire(default=None, about="the last step as a directory imports it (`node-succession.v1`, POST /succession)")
+    node_succession: dict | None = wire(default=None, about="the last step for directories: POST /succession there")
 
 
 @record
 class Rotation:
     """The key to leave behind, and why."""
-    public_key: str = wire(default="", length_max=64, about="the present key: when it is not that any more nothing is done (409); "
+    public_key: str = wire(default="", length_max=64, about="the present key: when it is not that any more nothing is done; "
                                                             "\"\": whichever it is")
     reason: str = wire(default="", length_max=500, about="for the event")
 
@@ -56,4 +56,4 @@ class Rotated:
     public_key: str = wire(pattern=KEY)
     previous_public_key: str = wire(pattern=KEY)
     succession: Succession = wire()
-    node_succession: dict | None = wire(default=None, about="the same for directories: `node-succession.v1`, for POST /succession there")
+    node_succession: dict | None = wire(default=None, about="the same for directories: POST /succession there")
