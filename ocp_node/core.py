@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .store.writer import Writer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Core:
     """One node's shared parts."""
     settings: Settings          # typed values with their origin: core.settings.port
@@ -102,7 +103,27 @@ class Rooms:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._built: dict[str, Any] = {}
+        self._due: deque[str] = deque()              # rooms that nobody has to ask for, not built yet
+        self._fault: Exception | None = None
         self._lock = threading.RLock()
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Those rooms are built by `complete`, in this order."""
+        self._due.extend(names)
+
+    def complete(self) -> None:
+        """All rooms that are expected are built.  Raises again what one of them has raised.  From any thread."""
+        if not self._due and self._fault is None:
+            return
+        with self._lock:
+            try:
+                while self._due and self._fault is None:
+                    self[self._due[0]]
+                    self._due.popleft()
+            except Exception as fault:
+                self._fault = fault
+            if self._fault is not None:
+                raise self._fault
 
     def __getitem__(self, name: str) -> Any:
         room = self._built.get(name)

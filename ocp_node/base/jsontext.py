@@ -111,9 +111,17 @@ def _encodable(text: str) -> bool:
     return True
 
 
+def _plain(value: object) -> object:
+    """What stands for a record in JSON; the encoder asks only for what is no JSON value."""
+    if hasattr(value, "__dataclass_fields__"):
+        from .records import encode
+        return encode(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
 def _encoder(ascii_only: bool, sort: bool) -> Callable[[Json], str]:
     """A function that writes JSON without blanks.  The encoder in C is made once; the standard one makes it anew for every value."""
-    made = json.JSONEncoder(separators=(",", ":"), ensure_ascii=ascii_only, sort_keys=sort, allow_nan=False)
+    made = json.JSONEncoder(separators=(",", ":"), ensure_ascii=ascii_only, sort_keys=sort, allow_nan=False, default=_plain)
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return made.encode
@@ -140,6 +148,9 @@ def compact_sorted(value: Json) -> bytes:
 def ascii_text(value: Json) -> str:
     """ASCII JSON without blanks, for a database column or the mesh's answers."""
     return _ascii(value)
+
+
+quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii          # one text as JSON, quotes included
 
 
 def load(text: str) -> Json:

@@ -25,7 +25,7 @@ class Log:
         self._stream = stream or sys.stderr
 
     def _line(self, level: str, event: str, members: dict[str, object]) -> None:
-        if LEVELS.index(level) < self._floor:
+        if not self.shows(level):
             return
         line = {"at": self._clock.text(), "level": level, "event": event, **members}
         try:
@@ -33,6 +33,10 @@ class Log:
             self._stream.flush()
         except (OSError, ValueError):
             self._floor = len(LEVELS)       # standard error is gone: a log must never take the node down
+
+    def shows(self, level: str) -> bool:
+        """Would an event of this level be written?  For those whose members cost something."""
+        return LEVELS.index(level) >= self._floor
 
     def debug(self, event: str, **members: object) -> None:
         self._line("debug", event, members)

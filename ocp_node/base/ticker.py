@@ -53,12 +53,12 @@ class Ticker:
 
 
 class Tickers:
-    """All background loops of a node: started together after the node listens, stopped before the store closes."""
+    """All background loops of a node: started together once the node answers, stopped before the store closes."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._tickers: list[Ticker] = []
-        self._running = False
+        self._running = self._over = False
         self._lock = threading.Lock()
 
     def add(self, name: str, step: Callable[[], float | None]) -> Ticker:
@@ -77,14 +77,17 @@ class Tickers:
             return list(self._tickers)
 
     def start(self) -> None:
+        """Every loop runs; none when the node has been stopped meanwhile."""
         with self._lock:
+            if self._over:
+                return
             self._running, waiting = True, list(self._tickers)
         for ticker in waiting:
             ticker.start()
 
     def stop(self) -> None:
         with self._lock:
-            self._running, running = False, list(self._tickers)
+            self._running, self._over, running = False, True, list(self._tickers)
         for ticker in running:
             ticker._stopping = True
             ticker.wake()

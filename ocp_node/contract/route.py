@@ -3,6 +3,7 @@
 Everything a route needs at run time is found from its id: `mesh.jobs.submit` is the function `submit` of
 `ocp_node/mesh/jobs/room.py`, its records stand in `ocp_node/mesh/jobs/records.py`.  Both are imported at the first
 call (or by the warm-up after the first answer), because defining a record costs a millisecond and a node has hundreds.
+For the same reason what stands here is made of named tuples.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 import enum
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from ..http.lanes import BodyReader
@@ -45,8 +46,10 @@ class Stability(enum.Enum):
     PLANNED = "planned"    # declared, not built yet: answers 501
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Route(NamedTuple):
     """One method and path.  `handler` is a function name of the room, or "" while the route is planned."""
     id: str                                            # "mesh.jobs.submit": client method, CLI verb, docs anchor, metric label
     method: str
@@ -61,12 +64,12 @@ class Route:
     body_bytes_max: int = 64 * 1024
     body_raw: bool = False                             # the handler wants `call.raw` (a directory keeps bytes as they came)
     body_stream: bool = False                          # Lane.LONG only: the body is not read before the handler runs
-    refusals: Mapping[str, int] = field(default_factory=dict)    # refusal code -> status, where the surface's own table differs
+    refusals: Mapping[str, int] = _NONE    # refusal code -> status, where the surface's own table differs
     cached: bool = False                               # GET, public, same answer for every caller: kept as bytes per commit
     static: bool = False                               # cached, and the same as long as the process runs
     needs: str = ""                                    # permission on App Mesh
     stability: Stability = Stability.STABLE
-    contract: Mapping[str, Any] = field(default_factory=dict)    # what /mesh/contract must print and cannot be derived
+    contract: Mapping[str, Any] = _NONE    # what /mesh/contract must print and cannot be derived
     extra: bool = False                                # mesh only: our own route outside the published 94
 
     @property
@@ -101,14 +104,17 @@ class Route:
         return found
 
 
-@dataclass(slots=True)
 class Caller:
     """Who is asking, as far as it has been proven."""
-    address: str                                       # of the socket's peer (or of the hop before a trusted proxy)
-    loopback: bool                                     # a loopback address, and no sign of a proxy in front
-    secure: bool = False                               # over TLS
-    operator: bool = False                             # operator authorisation holds for this request
-    subject: Any = None                                # what a surface's own gate found: App Mesh session, OSCP party
+
+    __slots__ = ("address", "loopback", "secure", "operator", "subject")
+
+    def __init__(self, address: str, loopback: bool, secure: bool = False, operator: bool = False, subject: Any = None) -> None:
+        self.address = address                         # of the socket's peer (or of the hop before a trusted proxy)
+        self.loopback = loopback                       # a loopback address, and no sign of a proxy in front
+        self.secure = secure                           # over TLS
+        self.operator = operator                       # operator authorisation holds for this request
+        self.subject = subject                         # what a surface's own gate found: App Mesh session, OSCP party
 
     @property
     def trusted_view(self) -> bool:
@@ -116,8 +122,7 @@ class Caller:
         return self.loopback or self.operator
 
 
-@dataclass(slots=True)
-class Call:
+class Call(NamedTuple):
     """One typed request, as a handler gets it."""
     route: Route
     caller: Caller
@@ -127,15 +132,14 @@ class Call:
     headers: Mapping[str, str]                         # lower-case names; a repeated header joined with ", "
     target: str                                        # path and query as sent
     raw: bytes = b""                                   # the body as it came
-    texts: Mapping[str, str] = field(default_factory=dict)       # query members as sent, first of each name
+    texts: Mapping[str, str] = _NONE                   # query members as sent, first of each name
     reader: BodyReader | None = None                   # Lane.LONG with body_stream
 
 
 Headers = Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer.  `body`: a record or JSON value, bytes or str as they are, None for no body,
     and in Lane.LONG also a `File` or an iterator of bytes (sent chunked)."""
     body: Any = None
@@ -144,16 +148,14 @@ class Reply:
     media_type: str = ""                               # "" = the dialect's JSON; needed for bytes and str
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(NamedTuple):
     """Bytes `start` to `stop` of an open file, sent by the kernel; closed by the edge."""
     descriptor: int
     start: int
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One durable change, and what to answer once it is committed.
 
     `change(connection)` runs on the writer thread inside a savepoint of a group; a `Refusal` it raises undoes it alone.
@@ -163,8 +165,7 @@ class Write:
     then: Callable[[Any], Reply | Wait]
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """A long poll: `ready()` is asked now and whenever one of `topics` stirs; its Reply ends the wait.
     At the deadline `late()` answers; None means that the answer is on its way, and a topic will stir.  Both run on the loop and must not wait.
     A node that stops answers with `late()` at once, unless `work` is done for the answer: then it may still come."""
@@ -175,16 +176,14 @@ class Wait:
     work: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+class Events(NamedTuple):
     """Server-sent events: `start(sink)` is called once the head is sent and gives what to call when the listener is gone."""
     start: Callable[[Any], Callable[[], None]]
     headers: Headers = ()
     media_type: str = "text/event-stream"
 
 
-@dataclass(frozen=True, slots=True)
-class WebSocket:
+class WebSocket(NamedTuple):
     """Accept the upgrade: `start(socket)` gives the receiver; see `http/stream.py` for the socket's methods."""
     start: Callable[[Any], Any]
     protocol: str = ""
@@ -196,6 +195,4 @@ Answer = Reply | Write | Wait | Events | WebSocket
 
 def planned(routes: Iterable[Route]) -> tuple[Route, ...]:
     """The same routes, each marked as not built yet."""
-    import dataclasses
-    return tuple(dataclasses.replace(route, handler="", stability=Stability.PLANNED, cached=False, lane=Lane.INLINE)
-                 for route in routes)
+    return tuple(route._replace(handler="", stability=Stability.PLANNED, cached=False, lane=Lane.INLINE) for route in routes)

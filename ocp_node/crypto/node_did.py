@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..base.digest import sha256
-from ..base.digest import sha256
 from ..base.errors import Malformed, Problem, Refusal
 from . import base64url, canonical, keys
 

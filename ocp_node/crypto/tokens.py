@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..base import jsontext, limits
+from ..base.compare import same
 from ..base.digest import hmac_sha256
 from ..base.errors import Malformed, Refusal
 from . import base64url
-from ..base.compare import same
 
 if TYPE_CHECKING:
     from ..base.ids import Ids

@@ -162,6 +162,8 @@ class Directory:
 
     def trace(self, event_type: str, peer: str, reason: str = "") -> None:
         """One trace event; bounded, no bodies, no addresses."""
+        if not self.log.shows("debug"):
+            return
         detail = {}
         if reason in TRACE_CODES:
             code, kind = TRACE_CODES[reason]

@@ -8,4 +8,4 @@ from .routes import ROUTES as ADVERTISEMENTS
 from .succession.routes import ROUTES as SUCCESSION
 
 ROUTES = (*ADVERTISEMENTS, *CATALOGUE, *ENDORSEMENTS, *REVOCATIONS, *DELEGATIONS, *SUCCESSION)
-START = ("directory.duties",)
+DUTIES = ("directory.duties",)

@@ -78,7 +78,8 @@ class App:
     """Everything between a request's bytes and the rooms of one node."""
 
     def __init__(self, router: Router, gates: Gates, dialects: list[Dialect], rooms: Finds, responses: Responses,
-                 log: Log, ids: Ids, writer: Writer, call_soon: Callable[[Callable[[], None]], None], workers: Workers) -> None:
+                 log: Log, ids: Ids, writer: Writer, call_soon: Callable[[Callable[[], None]], None], workers: Workers, *,
+                 before: Callable[[Route], None] = lambda route: None) -> None:
         self.router = router
         self.gates = gates
         self._dialects = sorted(((prefix, dialect) for dialect in dialects for prefix in dialect.prefixes),
@@ -91,6 +92,7 @@ class App:
         self.writer = writer
         self._call_soon = call_soon
         self.workers = workers
+        self._before = before                     # is called before the first request of a route is handled
         self._heads: dict[bytes, tuple[Head, Any]] = {}
         self._bound: dict[str, tuple[Callable[..., Any], Any, type, type]] = {}
         self.documents = documents.Documents(responses)
@@ -227,6 +229,7 @@ class App:
     def _binding(self, route: Route) -> tuple[Callable[..., Any], Any, type, type]:
         bound = self._bound.get(route.id)
         if bound is None:
+            self._before(route)
             bound = self._bound[route.id] = (route.function(), self._rooms[route.room], route.record(route.query),
                                              route.record(route.body))
         return bound
@@ -357,16 +360,7 @@ def body_bytes(dialect: Dialect, reply: Reply) -> bytes:
         return body
     if isinstance(body, str):
         return body.encode()
-    from ..base.records import encode
-    return dialect.encode(encode(body) if not isinstance(body, (dict, list)) or _holds_records(body) else body)
-
-
-def _holds_records(body: Any) -> bool:
-    """Does the top level hold records?  Rooms answer with plain values inside plain values, or a record at the top."""
-    members = body.values() if isinstance(body, dict) else body[:1]
-    return any(hasattr(member, "__dataclass_fields__") or (isinstance(member, list) and member
-                                                           and hasattr(member[0], "__dataclass_fields__"))
-               for member in members)
+    return dialect.encode(body)
 
 
 def _target(raw_head: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..base import jsontext
 from ..base.errors import Malformed, Refusal
@@ -26,8 +26,7 @@ KINDS = frozenset({
 ERROR_TEXT_MAX = 300        # characters of a peer's own error text that are passed on
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A peer's answer, any status.  Header names are in lower case, repeated ones joined by commas."""
     status: int
     headers: Mapping[str, str]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..base import limits
 from ..base.digest import sha256
-from ..contract.route import Headers, Reply, Route
+from ..contract.route import Headers, Route
 from .responses import Responses, connection_line, lines
 from .wire import Head
 

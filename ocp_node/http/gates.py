@@ -142,14 +142,15 @@ class Gates:
     def admit(self, route: Route, head: Head, caller: Caller) -> None:
         """The caller has what the route demands, or Refusal `unauthorized` (401) or `rate_limited` (429)."""
         auth = route.auth
-        if auth is Auth.OPERATOR or auth is Auth.LOCAL_ADMIN:
+        if auth is Auth.PUBLIC:
+            if self._read_token and route.surface == "mesh" and not _always_open(route.path):
+                self.require_operator(head, caller)
+        elif auth is Auth.OPERATOR or auth is Auth.LOCAL_ADMIN:
             self.require_operator(head, caller)
         elif auth in self._surfaces:
             self._surfaces[auth](route, head, caller)
         elif auth is Auth.APPMESH or auth is Auth.OSCP:
             raise Refusal("unauthorized", "nobody can log in here")     # the surface that proves this credential is not running
-        elif auth is Auth.PUBLIC and self._read_token and route.surface == "mesh" and not _always_open(route.path):
-            self.require_operator(head, caller)
 
     def require_operator(self, head: Head, caller: Caller) -> None:
         """The caller is an operator, or Refusal `unauthorized` (401); wrong tokens are counted, too many are `rate_limited` (429)."""

@@ -6,7 +6,6 @@ The loop owns every connection that is idle, being read, or listening to a strea
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 import threading

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..base.limits import TARGET_LENGTH_MAX
 from .calls import OutboundError
@@ -22,8 +22,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One URL, taken apart.  `host` is a name or an address without brackets, in lower case; `path` has the query."""
     scheme: str
     host: str

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..store.events import Event, event_json
+from ..base import jsontext
+from ..store.events import Event, event_json, event_text
 
 NEVER = frozenset({"payload_inline", "lock_token", "registry_lock"})
 OF_EXECUTION = frozenset({"command", "inline_code", "env", "payload"})
@@ -39,6 +40,13 @@ def events_json(events: Sequence[Event], trusted: bool) -> list[dict[str, Any]]:
     """The events as this kind of caller sees them."""
     made: list[dict[str, Any]] = [event_json(event) for event in events]
     return made if trusted else [_strangers(each) for each in made]
+
+
+def events_text(events: Sequence[Event], trusted: bool) -> bytes:
+    """`events_json` as JSON."""
+    if trusted:
+        return f"[{','.join([event_text(event) for event in events])}]".encode()
+    return jsontext.compact(events_json(events, trusted))
 
 
 def _strangers(event: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ ROUTES = (
     *NOTIFICATIONS, *TREATIES, *SECRETS, *AUTONOMY, *APP, *DEVICE_PROFILE, *STREAM, *CONTROL,
 )
 
-# Rooms with duties of their own, which nobody has to ask for: partial uploads run out, approvals expire, stored secrets must
-# open, treaties end and wait for signatures, peers are told of a new key.
-START = ("mesh.secrets", "mesh.artifacts", "mesh.approvals", "mesh.workers", "mesh.treaties", "mesh.identity")
+START = ("mesh.secrets",)            # stored secrets must open, or the node does not start
+# Rooms with duties of their own, which nobody has to ask for: partial uploads run out, approvals expire, jobs that waited are
+# worked off, treaties end and wait for signatures, peers are told of a new key.
+DUTIES = ("mesh.artifacts", "mesh.approvals", "mesh.workers", "mesh.treaties", "mesh.identity")

@@ -6,7 +6,7 @@ import functools
 import gc
 import importlib
 import sys
-
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from ..store.outbox import Outbox
 SURFACES = ("mesh", "directory", "appmesh", "oscp", "node")
 SWITCH_SECONDS = 0.0005        # how long a busy thread may keep the interpreter while the loop has work
 DRAIN_SECONDS = 5.0
+FIRST_CALLERS_SECONDS = 0.03   # a supervisor that waits for a node asks at once; two threads would share one interpreter
+WARM_UP_SECONDS = 0.2          # after the rooms with duties, the code of all others is loaded
 EVENTS_PRUNED_SECONDS = 3600.0
 
 
@@ -49,6 +51,8 @@ class Node:
         self.routes = routes
         self._environment = dict(environment or {})
         self._closed = False
+        self._fault: Exception | None = None
+        self._ended = threading.Event()
 
     def open(self) -> Node:
         """The node listens.  `Unusable` says in one line why it cannot; nothing was overwritten then."""
@@ -97,7 +101,7 @@ class Node:
         responses = Responses(lambda: self.loop.second, secure=tls is not None)
         self.app = App(Router(self.routes), self.gates, self._dialects(), self.rooms, responses, self.log, self.ids,
                        self.store.writer,
-                       self.loop.call_soon, self.workers)
+                       self.loop.call_soon, self.workers, before=self._before)
         try:
             self.server = NodeServer((settings.host, settings.port), self.app, self.loop, self.core.signals, self.clock,
                                      self.log, tls=tls,
@@ -126,13 +130,33 @@ class Node:
         return [importlib.import_module(f"ocp_node.{surface}.dialect").DIALECT for surface in SURFACES]
 
     def _start_rooms(self) -> None:
-        """Rooms with duties of their own are built now; all others when first asked."""
+        """Rooms that may refuse the start are built now, those with duties of their own once the node answers, all others when
+        first asked."""
         for surface in SURFACES:
             module = importlib.import_module(f"ocp_node.{surface}.surface")
             for auth, name in getattr(module, "GATES", {}).items():
                 self.gates.add(auth, functools.partial(self._admit, name))
             for name in getattr(module, "START", ()):
                 self.rooms[name]
+            self.rooms.expect(getattr(module, "DUTIES", ()))
+
+    def _before(self, route: Any) -> None:
+        """A handler of a surface works beside all rooms that listen and have duties, also in the first moments of the node."""
+        if route.surface != "node":
+            self.rooms.complete()
+
+    def _begin_duties(self) -> None:
+        """After a moment for the first callers, who need not wait for it: the rooms that are expected, then the background."""
+        if self._ended.wait(FIRST_CALLERS_SECONDS):
+            return
+        try:
+            self.rooms.complete()
+        except Exception as fault:            # a node without one of its rooms is none: `run` ends and tells
+            self._fault = fault
+            self.stop()
+            return
+        self.tickers.start()
+        self.loop.call_later(WARM_UP_SECONDS, lambda: self.workers.submit(self._warm_up))
 
     def _admit(self, name: str, route: Any, head: Any, caller: Any) -> None:
         """A surface's own credential is proven by the room that keeps it."""
@@ -163,9 +187,10 @@ class Node:
 
     def run(self) -> None:
         """Serve in this thread until `stop`."""
-        self.tickers.start()
-        self.loop.call_later(0.2, lambda: self.workers.submit(self._warm_up))
+        self.workers.submit(self._begin_duties)
         self.server.serve_forever()
+        if self._fault is not None:
+            raise self._fault
 
     def _warm_up(self) -> None:
         """What the first requests would have to import is there; what lives as long as the process is out of the collector's way.
@@ -189,6 +214,7 @@ class Node:
         if self._closed:
             return
         self._closed = True
+        self._ended.set()
         self.store.writer.loop_ended()
         self.loop.finish()
         self.core.leave()

@@ -15,4 +15,4 @@ ROUTES = (
 )
 
 GATES = {Auth.OSCP: "oscp.parties"}
-START = ("oscp.parties", "oscp.calls", "oscp.registration", "oscp.handshake", "oscp.heartbeat")
+DUTIES = ("oscp.parties", "oscp.calls", "oscp.registration", "oscp.handshake", "oscp.heartbeat")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from ..base import jsontext, limits
 from ..base.clock import Clock
 from ..base.ids import Ids
+from ..base.jsontext import quoted
 from ..base.log import Log
 from . import facts
 
@@ -53,6 +54,12 @@ def event_json(event: Event) -> dict[str, object]:
     """The event as the mesh shows it (OCP 0.1, event log)."""
     return {"seq": event.seq, "id": event.id, "event_type": event.event_type, "peer_id": event.peer_id,
             "request_id": event.request_id, "payload": event.payload, "created_at": event.created_at}
+
+
+def event_text(event: Event) -> str:
+    """`event_json` as JSON text.  The payload goes into it as it is stored; id, type and time are ours and need no escapes."""
+    return (f'{{"seq":{event.seq},"id":"{event.id}","event_type":"{event.event_type}","peer_id":{quoted(event.peer_id)},'
+            f'"request_id":{quoted(event.request_id)},"payload":{event.payload_text},"created_at":"{event.created_at}"}}')
 
 
 def append(connection: sqlite3.Connection, event_type: str, surface: str, subject: str, peer_id: str, request_id: str,

@@ -149,6 +149,8 @@ class Writer:
         self._closed = False
         self._loop_lives = False             # the loop has run what followed some commit, so it will do so again
         self._loop_ended = False
+        self._loop_thread = 0
+        self._turn: list[_Item] = []         # of the loop's thread alone
         self._connection: WriteConnection | None = None
         self._wal = f"{path}-wal"
         self._wal_bytes = 0
@@ -167,14 +169,35 @@ class Writer:
     @property
     def waiting(self) -> int:
         """How many changes wait."""
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._turn)
 
     def submit(self, change: Callable[[Any], T], settle: Callable[[T | None, BaseException | None], None]) -> None:
         """Queue `change`; `settle` gets its result, or its fault, on the loop, once it is durable.
 
-        Never waits; a full queue, or a store that is closed, is `Busy`.
+        Never waits; a full queue, or a store that is closed, is `Busy`.  What the loop submits in one turn goes to the writer
+        together at the end of it: the two would only take the interpreter from each other, and make small groups.
         """
-        self._put((change, settle, None))
+        item: _Item = (change, settle, None)
+        if threading.get_ident() != self._loop_thread:
+            self._put(item)
+            return
+        if self._closed or self.waiting >= limits.QUEUE_CHANGES_MAX:
+            raise Busy("the store")
+        self._turn.append(item)
+        if len(self._turn) == 1:
+            self._settle_on(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """On the loop: what was submitted in this turn waits in the queue now."""
+        items, self._turn = self._turn, []
+        with self._door:
+            closed = self._closed
+            if not closed:
+                for item in items:
+                    self._queue.put(item)
+        if closed:
+            for _, settle, _ in items:
+                self._guarded(settle, None, Busy("the store"))
 
     def run(self, change: Callable[[Any], T], timeout: float = limits.CHANGE_SECONDS) -> T:
         """The result of `change`, which is durable, and what it asked for after the commit has been done.
@@ -189,10 +212,14 @@ class Writer:
             raise TimeoutError(f"a change was not stored within {timeout} seconds")
         if waiter.acts and self._loop_lives and not self._loop_ended:
             waiter.followed.wait(limits.CHANGE_LOOP_SECONDS)
-        if waiter.fault is not None:
-            raise waiter.fault
-        result: T = waiter.result
-        return result
+        result, fault = waiter.result, waiter.fault
+        del waiter
+        if fault is None:
+            return result
+        try:
+            raise fault
+        finally:
+            del fault                          # it holds this frame: a circle would keep what its callers had until the collector comes
 
     def bump(self) -> None:
         """What is kept under an older `commits` is out of date: memory changed without a commit."""
@@ -201,7 +228,9 @@ class Writer:
 
     def loop_ended(self) -> None:
         """The loop follows no commit any more: threads that wait for a change from now on wait for the disk alone."""
-        self._loop_ended = True
+        self._loop_ended, self._loop_thread = True, 0
+        if self._turn:
+            self._hand_over()
 
     def close(self) -> None:
         """Everything queued is settled, the log is folded into the database, the file is closed.  Harmless when repeated."""
@@ -372,6 +401,8 @@ class Writer:
     def _follow(self, effects: Effects, settled: list[_Settled], changed: bool) -> None:
         """Memory follows the commit, then callers are answered, then listeners hear."""
         self._loop_lives = True
+        if not self._loop_ended:
+            self._loop_thread = threading.get_ident()
         for act in effects.acts:
             self._guarded(act)
         if changed:

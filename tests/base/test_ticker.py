@@ -128,3 +128,13 @@ def test_tickers_start_together_and_late_ones_at_once() -> None:
     finally:
         tickers.stop()
     assert not any(ticker._thread.is_alive() for ticker in tickers.running())
+
+
+def test_what_is_started_after_the_end_does_not_run() -> None:
+    tickers = Tickers(silent())
+    steps = Steps(None)
+    tickers.add("steps", steps)
+    tickers.stop()
+    tickers.start()
+    tickers.add("late", steps)
+    assert steps.calls == 0 and not any(ticker._thread.is_alive() for ticker in tickers.running())

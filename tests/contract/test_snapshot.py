@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import types
 from collections.abc import Iterator
@@ -68,7 +67,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Route]]:
     monkeypatch.setitem(sys.modules, ROOM, module)
     plan = {"list": {"query": "Listed", "reply": "Tasks"}, "show": {"reply": "Task"},
             "launch": {"body": "Launch", "reply": "Task"}}
-    yield {verb: dataclasses.replace(BY_ID[f"mesh.cooperative_tasks.{verb}"], **facts) for verb, facts in plan.items()}
+    yield {verb: BY_ID[f"mesh.cooperative_tasks.{verb}"]._replace(**facts) for verb, facts in plan.items()}
 
 
 def entry(document: dict[str, Any], route: Route) -> dict[str, Any]:
@@ -106,7 +105,7 @@ def test_a_request_without_a_published_schema_refers_to_our_record(built: dict[s
 def test_an_answer_that_keeps_the_published_promise_refers_to_it(built: dict[str, Route]) -> None:
     response = entry(snapshot(built.values()), built["list"])["response"]
     assert response["schema_ref"] == "mesh.cooperative_tasks.Tasks" and response["published_schema_ref"] == "CooperativeTaskList"
-    kept = dataclasses.replace(built["list"], contract={**built["list"].contract, "response": "PeerList"})
+    kept = built["list"]._replace(contract={**built["list"].contract, "response": "PeerList"})
     response = entry(snapshot([kept]), kept)["response"]
     assert response == {"type": "object", "schema_ref": "PeerList", "schema_available": True,
                         "record_ref": "mesh.cooperative_tasks.Tasks"}
@@ -138,4 +137,4 @@ def test_openapi_tells_the_same(built: dict[str, Route]) -> None:
     ("/a", []), ("/a/{b}", ["b"]), ("/a/{b}/c/{d...}", ["b", "d"]), ("/", []),
 ])
 def test_path_parameters_are_read_from_the_template(path: str, names: list[str]) -> None:
-    assert path_names(dataclasses.replace(BY_ID["mesh.manifest.show"], path=path)) == names
+    assert path_names(BY_ID["mesh.manifest.show"]._replace(path=path)) == names

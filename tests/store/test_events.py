@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import threading
@@ -14,7 +15,7 @@ from ocp_node.base.clock import SetClock
 from ocp_node.base.ids import CountedIds, Ids
 from ocp_node.base.log import silent
 from ocp_node.store import events, migrate
-from ocp_node.store.events import Event, Feed, event_json
+from ocp_node.store.events import Event, Feed, event_json, event_text
 from ocp_node.store.writer import WriteConnection
 from tests.support.store import Trial
 
@@ -215,3 +216,11 @@ def test_names_are_drawn_from_the_ids_that_were_passed_in() -> None:
     for connection in (first, second):
         connection.event("mesh.x")
     assert events.since(first, 0, 1)[0].id == events.since(second, 0, 1)[0].id
+
+
+def test_the_text_of_an_event_is_its_json(memory: WriteConnection) -> None:
+    odd = 'a "peer"\\ of\n\u2028 ours \U0001f600'
+    memory.event("mesh.note.added", peer_id=odd, request_id=odd, payload={"text": odd, "numbers": [1, None]})
+    event, = events.since(memory, 0, 10)
+    assert json.loads(event_text(event)) == event_json(event)
+    assert event_json(event)["payload"] == {"text": odd, "numbers": [1, None]} and event_json(event)["peer_id"] == odd

@@ -184,6 +184,34 @@ def test_a_refusal_does_not_hold_on_to_the_request_it_answers(made: Made) -> Non
         gc.enable()
 
 
+def test_a_refused_run_leaves_nothing_for_the_collector(trial: Trial) -> None:
+    class Request:
+        pass
+
+    def ask(request: Request) -> None:
+        def change(connection: WriteConnection) -> None:
+            assert request is not None
+            raise Refusal("no")
+
+        trial.writer.run(change)
+
+    request = Request()
+    gone = weakref.ref(request)
+    gc.disable()
+    try:
+        with pytest.raises(Refusal):
+            ask(request)
+        del request
+        deadline = threading.Event()
+        for _ in range(100):                         # the writer's thread may still be on its way out of the change
+            if gone() is None:
+                break
+            deadline.wait(0.05)
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
 # --- what a change must not do
 
 @pytest.mark.parametrize("misuse", [
@@ -268,6 +296,57 @@ def test_run_does_not_wait_for_a_loop_that_has_ended(made: Made) -> None:
     thread.start()
     thread.join(limits.CHANGE_LOOP_SECONDS / 2)
     assert not thread.is_alive()
+
+
+def on_a_loop(made: Made) -> tuple[HandLoop, Trial]:
+    """A store whose loop has followed a commit in this thread."""
+    loop = HandLoop()
+    trial = made(settle_on=loop.call_soon).start()
+    trial.writer.run(note("first"))
+    loop.turn()
+    return loop, trial
+
+
+def test_what_the_loop_submits_in_one_turn_is_one_commit(made: Made) -> None:
+    loop, trial = on_a_loop(made)
+    answers, before = Answers(), trial.writer.commits
+    for name in "abc":
+        trial.writer.submit(note(name), answers.of(name))
+        assert trial.notes() == ["first"]
+    assert trial.writer.waiting == 3
+    loop.turn()                                     # the end of this turn
+    loop.turn()                                     # the writer's answer
+    assert answers.wait(3) == {"a": (2, None), "b": (3, None), "c": (4, None)}
+    assert trial.writer.commits == before + 1
+
+
+def test_what_the_loop_submitted_last_is_stored_when_it_ends(made: Made) -> None:
+    _, trial = on_a_loop(made)
+    trial.writer.submit(note("last"), lambda result, fault: None)
+    trial.writer.loop_ended()
+    trial.writer.submit(note("later"), lambda result, fault: None)
+    trial.writer.close()
+    assert trial.notes() == ["first", "last", "later"]
+
+
+def test_what_the_loop_submitted_as_the_store_was_closed_is_refused(made: Made) -> None:
+    loop, trial = on_a_loop(made)
+    answers = Answers()
+    trial.writer.submit(note("late"), answers.of("late"))
+    trial.writer.close()
+    with pytest.raises(Busy):
+        trial.writer.submit(note("later"), lambda result, fault: None)
+    loop.turn()
+    assert isinstance(answers.wait(1)["late"][1], Busy) and trial.notes() == ["first"]
+
+
+def test_a_full_queue_refuses_the_loop_too(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, trial = on_a_loop(made)
+    monkeypatch.setattr(limits, "QUEUE_CHANGES_MAX", 2)
+    for name in "ab":
+        trial.writer.submit(note(name), lambda result, fault: None)
+    with pytest.raises(Busy):
+        trial.writer.submit(note("c"), lambda result, fault: None)
 
 
 def test_run_gives_up_waiting_in_the_end(trial: Trial) -> None:

@@ -39,10 +39,11 @@ class Answer:
 
 
 class TrialNode:
-    """A node that serves until `stop`.  `clock` stands still unless the test advances it."""
+    """A node that serves until `stop`.  `clock` stands still unless the test advances it.  Its rooms with duties are built,
+    unless the test wants to see that (`duties` False)."""
 
     def __init__(self, folder: Path, *, clock: Clock | None = None, ids: Ids | None = None, log: Log | None = None,
-                 environment: Mapping[str, str] | None = None, **settings: Any) -> None:
+                 environment: Mapping[str, str] | None = None, duties: bool = True, **settings: Any) -> None:
         import server_contract
         self.folder = folder
         self.clock = clock or SetClock()
@@ -51,6 +52,8 @@ class TrialNode:
         self.node = Node(self.settings, server_contract.ROUTES, environment=environment or {"PATH": "/usr/bin:/bin"}, clock=self.clock, ids=ids,
                          log=log or silent())
         self.node.open()
+        if duties:
+            self.node.rooms.complete()
         self.thread = threading.Thread(target=self.node.run, name="edge", daemon=True)
         self.thread.start()
 

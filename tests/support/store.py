@@ -21,7 +21,7 @@ class Heard(Log):
     """A log that remembers the names of what it was told."""
 
     def __init__(self) -> None:
-        super().__init__(SetClock())
+        super().__init__(SetClock(), "debug")
         self.lines: list[tuple[str, str, dict[str, object]]] = []
 
     def _line(self, level: str, event: str, members: dict[str, object]) -> None:

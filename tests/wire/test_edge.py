@@ -408,9 +408,9 @@ def test_streams_beyond_the_budget_are_told_to_come_back(edge):
 
 
 def test_a_websocket_talks_both_ways_and_closes_in_order(edge):
-    from ocp_node.http.websocket import Role
-    from ocp_node.http import websocket
     from ocp_node.base.ids import Ids
+    from ocp_node.http import websocket
+    from ocp_node.http.websocket import Role
     client = websocket.Connection(Role.CLIENT, 1000, Ids())
     upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     with edge.connect() as sock:
@@ -497,6 +497,7 @@ def test_an_idle_connection_is_closed_at_its_deadline(edge, monkeypatch):
 def test_a_silent_tls_caller_stops_nobody(tmp_path):
     import subprocess
     from pathlib import Path
+
     from ocp_node.http import tls
     made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
                            "-addext", "subjectAltName=DNS:localhost", "-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "crt")], capture_output=True)

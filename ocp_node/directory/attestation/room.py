@@ -5,7 +5,6 @@ Canonical JSON of a whole page costs milliseconds, so a query that asks for it i
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +94,7 @@ def asked(target: str) -> bool:
 
 def wanted(route: Route) -> Route:
     """The same route in the worker lane, answered by this room."""
-    return dataclasses.replace(route, id=f"directory.attestation.{route.handler}", lane=Lane.WORKER)
+    return route._replace(id=f"directory.attestation.{route.handler}", lane=Lane.WORKER)
 
 
 def fetch(room: Attestation, call: Call) -> Reply:

@@ -19,7 +19,7 @@ from ..following import Following, Wish
 from ..lists import bounded
 from ..manifest.rules import RELEASE
 from ..parts import Parts, Provider
-from ..redaction import events_json
+from ..redaction import events_text
 from . import empty, rules
 
 Members = dict[str, Any]
@@ -95,7 +95,7 @@ class Control:
         stream = jsontext.compact({"route": ROUTE, "cursor": cursor, "transport": "sse",
                                    "fallback_refresh_seconds": REFRESH_SECONDS,
                                    "recent_event_count": len(events)})
-        told = jsontext.compact(events_json(events, wish.trusted))
+        told = events_text(events, wish.trusted)
         return b"".join((b"id: %d\nevent: control-state\ndata: " % cursor,
                          b'{"type":"control_state","cursor":%d,"events":' % cursor, told,
                          b',"peer_advisories":', advised, b',"state":', state[:-1], b',"control_stream":', stream,

@@ -16,10 +16,11 @@ from ...http import websocket
 from ...store.events import Event
 from ..following import Following, Wish
 from ..lists import bounded
-from ..redaction import events_json
+from ..redaction import events_json, events_text
 
 Members = dict[str, Any]
 PAUSE_SECONDS = 0.02             # between two messages: events that come together travel together
+STATE_SECONDS = 1.0              # a state without commits is built anew after so long: parts may count what is no commit
 CLIENT_BYTES_MAX = 4_096         # what a listener sends is not read; more than this ends the connection
 PRESENT_MAX, BEACONS_MAX, WORKERS_MAX, PEERS_MAX = 50, 12, 20, 25
 
@@ -34,18 +35,22 @@ class Stream:
         self._agents = rooms["mesh.agents"]
         self._peers = rooms["mesh.peers"]
         self.following = Following(core, self._message, PAUSE_SECONDS)
+        self._encoded: dict[bool, tuple[int, float, bytes]] = {}
 
     def _message(self, events: Sequence[Event], cursor: int, wish: Wish) -> bytes:
         """A WebSocket frame with these events, the same bytes for every listener of one kind."""
-        told = {"events": events_json(events, wish.trusted), "next_cursor": cursor, "generated_at": self._core.clock.text()}
-        return websocket.frame(websocket.TEXT, jsontext.compact(told))
+        return websocket.frame(websocket.TEXT, b'{"events":%b,"next_cursor":%d,"generated_at":%b}' % (
+            events_text(events, wish.trusted), cursor, jsontext.compact(self._core.clock.text())))
 
-    def after(self, since: int, limit: int, trusted: bool) -> Members:
-        """The first `limit` events after `since`, and the state at that moment."""
+    def after(self, since: int, limit: int, trusted: bool) -> tuple[bytes, int]:
+        """The first `limit` events after `since` and the state at that moment, as JSON; and the cursor after them."""
         with self._core.reader.snapshot() as connection:
             events = self._core.feed.since(connection, max(0, since), limit)
             newest = self._core.feed.newest(connection)
-        return self._made(events, events[-1].seq if events else since, newest, trusted)
+        cursor = events[-1].seq if events else since
+        return b'%b,"events":%b,"next_cursor":%d,"latest_seq":%d,"generated_at":%b}' % (
+            self._current(trusted)[:-1], events_text(events, trusted), cursor, newest,
+            jsontext.compact(self._core.clock.text())), max(0, min(cursor, newest))
 
     def latest(self, limit: int, trusted: bool) -> Members:
         """The newest `limit` events, oldest first, and the state at that moment; 0 gives none."""
@@ -55,16 +60,28 @@ class Stream:
         return self._made(events, newest, newest, trusted)
 
     def _made(self, events: Sequence[Event], cursor: int, newest: int, trusted: bool) -> Members:
+        return {**self._state(trusted), "events": events_json(events, trusted), "next_cursor": cursor, "latest_seq": newest,
+                "generated_at": self._core.clock.text()}
+
+    def _current(self, trusted: bool) -> bytes:
+        """The state as JSON, no older than the last commit; those who only read on share it."""
+        version, now = self._core.writer.commits, self._core.clock.monotonic()
+        kept = self._encoded.get(trusted)
+        if kept is None or kept[0] != version or now - kept[1] >= STATE_SECONDS:
+            kept = self._encoded[trusted] = (version, now, jsontext.compact(self._state(trusted)))
+        return kept[2]
+
+    def _state(self, trusted: bool) -> Members:
+        """Who is here, beside the events."""
         node_id, parts = self._core.identity.node_id, self._manifest.parts
         peers = [self._peers.json(peer) for peer in self._peers.all()[:PEERS_MAX]] if trusted else []
         return {"organism_id": node_id, "peer_id": node_id, "device_profile": self._profile.profile(),
                 "sync_policy": self._profile.sync_policy(),
                 "transport": {"route": "/mesh/stream", "mode": "snapshot", "websocket_bootstrap": True},
-                "events": events_json(events, trusted), "next_cursor": cursor, "latest_seq": newest,
                 "log_id": self._core.feed.log_id,
                 "agent_presence": self._agents.present(PRESENT_MAX), "beacons": self._agents.beacons(BEACONS_MAX),
                 "workers": parts.value("workers", trusted)[:WORKERS_MAX], "peers": peers,
-                "queue_metrics": parts.value("queue_metrics"), "generated_at": self._core.clock.text()}
+                "queue_metrics": parts.value("queue_metrics")}
 
 
 def build(core: Core, rooms: Rooms) -> Stream:
@@ -91,13 +108,12 @@ class Listener:
 def read(room: Stream, call: Call) -> Reply | WebSocket:
     """GET /mesh/stream: one snapshot, or one and all that follows."""
     limit, trusted = bounded(call.query.limit), call.caller.trusted_view
-    snapshot = room.after(call.query.since, limit, trusted)
+    snapshot, cursor = room.after(call.query.since, limit, trusted)
     if not websocket.asks_upgrade(call.headers):
-        return Reply(snapshot)
+        return Reply(snapshot, media_type="application/json")
     if not call.headers.get("sec-websocket-key"):
         raise Refusal("invalid_request", "Sec-WebSocket-Key is required for websocket upgrade")
-    first = jsontext.compact(snapshot).decode()
-    cursor = max(0, min(snapshot["next_cursor"], snapshot["latest_seq"]))
+    first = snapshot.decode()
 
     def start(socket: Any) -> Listener:
         socket.text(first)

@@ -36,7 +36,7 @@ class Party(NamedTuple):
     online_after: float = 0.0
     naive_utc_offset_minutes: int = 0
     node: bool = False
-    tolerated: dict[str, int] = {}     # noqa: RUF012  (never changed in place)
+    tolerated: dict[str, int] = {}
     last_in: float = 0.0
     last_out: float = 0.0
     last_error: str = ""

@@ -45,10 +45,9 @@ def test_every_sighting_names_the_directory_with_the_newest_word(make):
     put(two, B, 1)
     node = make("node", directory_read_from=[one.url, two.url])
     put(node, C, 1)
-    node.until(lambda: len(node.core.sightings.gather(10)) == 3, "all nodes to be seen")
+    wanted = {A.node_id: f"directory {one.url}", B.node_id: f"directory {two.url}", C.node_id: "this node's directory"}
+    node.until(lambda: {each.node_did: each.source for each in node.core.sightings.gather(10)} == wanted, "all nodes to be seen")
     found = {sighting.node_did: sighting for sighting in node.core.sightings.gather(10)}
-    assert {did: sighting.source for did, sighting in found.items()} == {
-        A.node_id: f"directory {one.url}", B.node_id: f"directory {two.url}", C.node_id: "this node's directory"}
     assert found[A.node_id].base_url == "https://10.0.0.5:8421" and found[A.node_id].endpoint_url == "wss://first.example/peer"
     assert found[B.node_id].base_url == "" and found[B.node_id].verified and found[B.node_id].expires_at == NOON + 600
     assert len(node.core.sightings.gather(2)) == 2
