@@ -189,7 +189,7 @@ class Engine:
             if weight:
                 bounds.weigh(pids, weight)
             plain = tree.group is None and limits == Limits()
-            pids = [] if plain else [pid for pid in newer(tree.pid, tree.mark) if pid not in done]
+            pids = [] if plain else [pid for pid in newer(tree.pid, tree.mark, done) if pid not in done]
             if not pids:
                 return
             done.update(pids)

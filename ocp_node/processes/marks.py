@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from ..base.loop import Loop
-from .usage import PROC, every_pid, read_bytes
+from .usage import PROC, every_pid, read_bytes, stat
 
 WIDE = sys.maxsize > 2**32                        # a 32-bit kernel keeps 32 bits of a limit
 BASE = 1 << 62 if WIDE else 1 << 31               # microseconds: 146,000 years, else half an hour without one wait
@@ -111,14 +111,20 @@ def every_other() -> list[int]:
     return [pid for pid in every_pid() if pid != own]
 
 
-def newer(pid: int, mark: int) -> list[int]:
-    """Who bears this mark and was born after `pid`.  One small file says whether anything was, so it mostly costs no search."""
-    if not mark:
-        return []
+def newer(pid: int, mark: int, parents: Collection[int]) -> list[int]:
+    """Who bears this mark, or is a child of one of `parents` that took it off, and was born after `pid`.
+
+    One small file says whether anything was, so it mostly costs no search.
+    """
     words = (read_bytes("/proc/loadavg", 128) or b"").split()
     last = int(words[-1]) if words and words[-1].isdigit() else 0
     born = range(pid + 1, last + 1) if 0 <= last - pid <= NEWER_MAX else every_pid()
-    return [other for other in born if other not in (pid, os.getpid()) and of(other) == mark]
+    return [other for other in born if other not in (pid, os.getpid()) and (mark and of(other) == mark or _parent(other) in parents)]
+
+
+def _parent(pid: int) -> int:
+    found = stat(pid)
+    return found.parent if found is not None else 0
 
 
 def by_mark(pids: Iterable[int]) -> dict[int, list[int]]:

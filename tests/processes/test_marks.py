@@ -39,11 +39,28 @@ def test_a_child_is_born_with_its_mark_and_the_node_keeps_none(given):
         assert resource.prlimit(0, resource.RLIMIT_RTTIME) == before
         assert given.bearers(mark) == [child.pid] and given.bearers(other) == [second.pid] and given.bearers(0) == []
         assert given.gave(mark) and not Marks(54321, given._loop).gave(mark)
-        assert marks.newer(child.pid - 1, mark) == [child.pid] and marks.newer(child.pid, mark) == []
+        assert marks.newer(child.pid - 1, mark, ()) == [child.pid] and marks.newer(child.pid, mark, ()) == []
     finally:
         for one in (child, second):
             one.kill()
             one.wait()
+
+
+def test_who_took_its_mark_off_is_found_by_its_parent(given):
+    escape = ("import os, resource, time\nif os.fork(): time.sleep(300)\nos.setsid()\n"
+              "resource.setrlimit(resource.RLIMIT_RTTIME, (-1, -1))\nprint(os.getpid(), flush=True)\ntime.sleep(300)")
+    with given.lock:
+        mark = given.put_on()
+        child = subprocess.Popen([PYTHON, "-c", escape], start_new_session=True, stdout=subprocess.PIPE, text=True)
+        given.take_off()
+    stray = int(child.stdout.readline())
+    try:
+        assert marks.of(stray) == 0 and stray not in marks.newer(child.pid, mark, ())
+        assert marks.newer(child.pid, mark, {child.pid}) == [stray] == marks.newer(child.pid, 0, {child.pid})
+    finally:
+        for pid in (stray, child.pid):
+            os.kill(pid, 9)
+        child.communicate()
 
 
 def test_this_process_is_never_among_the_bearers(given):

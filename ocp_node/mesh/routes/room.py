@@ -5,7 +5,7 @@ What is known of a route is kept in the peer's metadata.  A node is taken for a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...contract.route import Call, Reply
 from ...core import Core, Rooms
@@ -27,11 +27,16 @@ class Routes:
         self._core = core
         self._rooms = rooms
         self._peers = rooms["mesh.peers"]
+        self._taking_part: tuple[list[Peer], list[Peer]] = ([], [])
 
     def peers(self, limit: int = HEALTH_PEERS_MAX) -> list[Peer]:
         """The peers that have a part in the mesh: neither blocked nor waiting for admission, latest seen first."""
-        found: list[Any] = self._peers.all()
-        return [peer for peer in found if peer.trust_tier != "blocked" and peer.status != "pending"][:limit]
+        every: list[Peer] = self._peers.all()
+        of, kept = self._taking_part
+        if of is not every:                      # the same list until a peer changes
+            kept = [peer for peer in every if peer.trust_tier != "blocked" and peer.status != "pending"]
+            self._taking_part = every, kept
+        return kept[:limit]
 
     def route(self, peer: Peer) -> Members:
         """The peer's route as it is now; `rules.usable` says whether calls may take it."""
