@@ -6,7 +6,6 @@ import importlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,44 +30,46 @@ if TYPE_CHECKING:
     from .store.writer import Writer
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Core:
     """One node's shared parts."""
-    settings: Settings          # typed values with their origin: core.settings.port
-    data: Path                  # the state folder
-    clock: Clock
-    ids: Ids
-    log: Log
-    identity: Identity          # node id, display name, the Ed25519 key
-    writer: Writer              # the one writer of the database
-    reader: Reader              # read-only snapshots
-    feed: Feed                  # committed events, in order
-    signals: Signals            # topics that long polls wait on
-    loop: Loop
-    tickers: Tickers
-    make_processes: Callable[[], Engine]
-    make_outbound: Callable[[], Outbound]
-    environment: Mapping[str, str] = field(default_factory=dict)     # the process environment, as read by ocp.py
-    outbox: Outbox | None = None            # deliveries after a commit: `core.outbox.on(kind, send)`
-    edge: NodeServer | None = None          # the listening server, for measurements
-    measures: Measures = field(default_factory=Measures)
-    sightings: Sightings = field(default_factory=Sightings)     # nodes seen in directories and on the local network
-    base_url: str = ""          # where others reach this node; known once it listens
-    bound: tuple[str, int] = ("127.0.0.1", 0)
-    _made: dict[str, Any] = field(default_factory=dict)
-    _leaving: list[Callable[[], None]] = field(default_factory=list)
-    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __init__(self, settings: Settings, data: Path, clock: Clock, ids: Ids, log: Log, identity: Identity, writer: Writer,
+                 reader: Reader, feed: Feed, signals: Signals, loop: Loop, tickers: Tickers, make_processes: Callable[[], Engine],
+                 make_outbound: Callable[[], Outbound], environment: Mapping[str, str], outbox: Outbox) -> None:
+        self.settings = settings              # typed values with their origin: core.settings.port
+        self.data = data                      # the state folder
+        self.clock = clock
+        self.ids = ids
+        self.log = log
+        self.identity = identity              # node id, display name, the Ed25519 key: read when needed, a rotation replaces it
+        self.writer = writer                  # the one writer of the database
+        self.reader = reader                  # read-only snapshots
+        self.feed = feed                      # committed events, in order
+        self.signals = signals                # topics that long polls wait on
+        self.loop = loop
+        self.tickers = tickers
+        self.environment = environment        # the process environment, as read by ocp.py
+        self.outbox = outbox                  # deliveries after a commit: `core.outbox.on(kind, send)`
+        self.edge: NodeServer | None = None   # the listening server, for measurements
+        self.measures = Measures()
+        self.sightings = Sightings()          # nodes seen in directories and on the local network
+        self.base_url = ""                    # where others reach this node; known once it listens
+        self.bound = ("127.0.0.1", 0)
+        self._make: dict[str, Callable[[], Any]] = {"processes": make_processes, "outbound": make_outbound}
+        self._made: dict[str, Any] = {}
+        self._leaving: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
 
     @property
     def processes(self) -> Engine:
         """The process engine; made when first asked for, as a node that starts nothing needs none."""
-        made: Engine = self._once("processes", self.make_processes)
+        made: Engine = self._once("processes")
         return made
 
     @property
     def outbound(self) -> Outbound:
         """The only way to call another machine; made when first asked for."""
-        made: Outbound = self._once("outbound", self.make_outbound)
+        made: Outbound = self._once("outbound")
         return made
 
     def made(self, name: str) -> Any:
@@ -87,10 +88,10 @@ class Core:
             except Exception as fault:       # one room's trouble at the end must not keep the others from theirs
                 self.log.fault("leave.fault", fault)
 
-    def _once(self, name: str, make: Callable[[], Any]) -> Any:
+    def _once(self, name: str) -> Any:
         with self._lock:
             if name not in self._made:
-                self._made[name] = make()
+                self._made[name] = self._make[name]()
             return self._made[name]
 
 

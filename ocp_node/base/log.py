@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from collections.abc import Callable
 from typing import TextIO
 
@@ -52,6 +51,7 @@ class Log:
 
     def fault(self, event: str, fault: BaseException, **members: object) -> None:
         """An unforeseen exception with its traceback; what a caller sees is only the `error_id` among `members`."""
+        import traceback
         text = "".join(traceback.format_exception(fault))
         self._line("error", event, {**members, "traceback": text})
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,25 +29,45 @@ _NODE_ID_RULE = "1 to 128 of A-Z a-z 0-9 . _ : - and a letter or digit first"
 _NOT_IN_NODE_ID = re.compile(r"[^A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True, slots=True)
 class Identity:
-    """One node's identity.  The public members follow from the seed, so they cannot disagree with it."""
+    """One node's identity, which does not change.  The public members follow from the seed, so they cannot disagree with it."""
+
+    __slots__ = ("node_id", "display_name", "seed", "created_at", "successions", "node_successions", "signature_scheme",
+                 "public_key_hex", "did", "_secret")
+
     node_id: str
     display_name: str
-    seed: bytes = field(repr=False)
-    created_at: str = ""
-    successions: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)    # how it came, oldest first
-    node_successions: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)   # the same for directories
-    signature_scheme: str = field(default=keys.SIGNATURE_SCHEME, init=False)
-    public_key_hex: str = field(default="", init=False)
-    did: str = field(default="", init=False)                # `node:did:key:z…`: the same key as the seed directory spells it
-    _secret: bytes = field(default=b"", init=False, repr=False, compare=False)
+    seed: bytes
+    created_at: str
+    successions: tuple[Mapping[str, Any], ...]             # how it came to this key, oldest first
+    node_successions: tuple[Mapping[str, Any], ...]        # the same for directories
+    signature_scheme: str
+    public_key_hex: str
+    did: str                                               # `node:did:key:z…`: the same key as the seed directory spells it
+    _secret: bytes
 
-    def __post_init__(self) -> None:
-        secret = keys.secret_key(self.seed)
-        object.__setattr__(self, "_secret", secret)
-        object.__setattr__(self, "public_key_hex", secret[32:].hex())
-        object.__setattr__(self, "did", node_did.node_id(secret[32:]))
+    def __init__(self, node_id: str, display_name: str, seed: bytes, created_at: str = "",
+                 successions: tuple[Mapping[str, Any], ...] = (), node_successions: tuple[Mapping[str, Any], ...] = ()) -> None:
+        secret = keys.secret_key(seed)
+        values = (node_id, display_name, seed, created_at, successions, node_successions, keys.SIGNATURE_SCHEME,
+                  secret[32:].hex(), node_did.node_id(secret[32:]), secret)
+        for name, value in zip(self.__slots__, values):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("an identity does not change")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Identity) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash(self._facts())
+
+    def __repr__(self) -> str:
+        return f"Identity({self.node_id!r}, {self.display_name!r}, {self.public_key_hex})"
+
+    def _facts(self) -> tuple[object, ...]:
+        return self.node_id, self.display_name, self.seed, self.created_at
 
     @property
     def public_key(self) -> bytes:

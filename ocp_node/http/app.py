@@ -13,7 +13,6 @@ from ..base import limits
 from ..base.errors import Malformed, NotStored, Refusal
 from ..base.ids import Ids
 from ..base.log import Log
-from ..base.records import Nothing, decode, decode_texts
 from ..contract.route import Auth, Call, Caller, Events, Lane, Reply, Route, Stability, Wait, WebSocket, Write
 from . import documents
 from .dialect import Dialect, fold
@@ -94,7 +93,7 @@ class App:
         self.workers = workers
         self._before = before                     # is called before the first request of a route is handled
         self._heads: dict[bytes, tuple[Head, Any]] = {}
-        self._bound: dict[str, tuple[Callable[..., Any], Any, type, type]] = {}
+        self._bound: dict[str, tuple[Callable[..., Any], Any, type | None, type | None]] = {}
         self.documents = documents.Documents(responses)
         self.counts: dict[tuple[str, int], int] = {}
 
@@ -226,12 +225,12 @@ class App:
         handler, room, _, _ = self._binding(route)
         return handler(room, self._call(exchange, raw))
 
-    def _binding(self, route: Route) -> tuple[Callable[..., Any], Any, type, type]:
+    def _binding(self, route: Route) -> tuple[Callable[..., Any], Any, type | None, type | None]:
         bound = self._bound.get(route.id)
         if bound is None:
             self._before(route)
-            bound = self._bound[route.id] = (route.function(), self._rooms[route.room], route.record(route.query),
-                                             route.record(route.body))
+            bound = self._bound[route.id] = (route.function(), self._rooms[route.room], _record(route, route.query),
+                                             _record(route, route.body))
         return bound
 
     def _call(self, exchange: Exchange, raw: bytes) -> Call:
@@ -240,12 +239,16 @@ class App:
         assert route is not None and head is not None and exchange.caller is not None
         _, _, query_kind, body_kind = self._binding(route)
         texts = query_texts(head.query) if head.query else {}
-        query = decode_texts(query_kind, texts) if query_kind is not Nothing else None
+        query: Any = None
         body: Any = None
+        if query_kind is not None:
+            from ..base.records import decode_texts
+            query = decode_texts(query_kind, texts)
         if route.body and not route.body_raw and not route.body_stream:
             value = exchange.dialect.read(route, raw)
             exchange.dialect.check(route, value)
-            body = decode(body_kind, value)
+            from ..base.records import Nothing, decode
+            body = decode(body_kind or Nothing, value)
         return Call(route, exchange.caller, exchange.values, query, body, head.headers, head.target, raw, texts, exchange.reader)
 
     # --- the answer -------------------------------------------------------------------------------------------------
@@ -349,6 +352,11 @@ class App:
         """Requests by route id and status, for `/metrics`; an id is a bounded label, a path is not."""
         key = (exchange.route.id if exchange.route is not None else "", status)
         self.counts[key] = self.counts.get(key, 0) + 1
+
+
+def _record(route: Route, name: str) -> type | None:
+    """The record of that name; None for nothing, as then records need not be loaded to answer."""
+    return route.record(name) if name and name != "Nothing" else None
 
 
 def body_bytes(dialect: Dialect, reply: Reply) -> bytes:

@@ -3,7 +3,6 @@ posts from loopback, so the privilege of loopback needs an honest `Host`, no for
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 
 from ..base import limits
@@ -22,8 +21,9 @@ SurfaceGate = Callable[[Route, Head, Caller], None]      # sets caller.subject, 
 
 def is_loopback(address: str) -> bool:
     """A loopback address, IPv4-mapped ones included; an empty or odd text is none."""
-    if address.startswith("127.") or address == "::1":
+    if address in ("127.0.0.1", "::1"):
         return True
+    import ipaddress
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

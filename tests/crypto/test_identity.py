@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import resource
@@ -174,14 +173,14 @@ def test_a_stored_id_that_is_not_allowed_stops_the_node_until_one_is_given(tmp_p
 def test_an_identity_shows_no_secret_and_cannot_be_changed(tmp_path: Path):
     made = load(tmp_path)
     assert made.seed.hex() not in repr(made) and repr(made.seed) not in repr(made) and repr(made._secret) not in repr(made)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         made.node_id = "other"                                  # type: ignore[misc]
 
 
 def test_an_identity_cannot_have_a_public_key_of_another_seed():
-    with pytest.raises(ValueError):
-        dataclasses.replace(identity.Identity("a", "A", bytes(32)), public_key_hex=PUBLIC)
-    changed = dataclasses.replace(identity.Identity("a", "A", bytes(32)), seed=bytes.fromhex(SEED))
+    with pytest.raises(TypeError):
+        identity.Identity("a", "A", bytes(32), public_key_hex=PUBLIC)                  # type: ignore[call-arg]
+    changed = identity.Identity("a", "A", bytes.fromhex(SEED))
     assert changed.public_key_hex == PUBLIC and changed.sign(b"") == keys.sign(bytes.fromhex(SEED), b"")
 
 

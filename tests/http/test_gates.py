@@ -94,6 +94,8 @@ def test_a_host_value_names_a_host(host, name):
     assert host_name(host) == name
 
 
-@pytest.mark.parametrize("address, local", [("127.9.9.9", True), ("::ffff:127.0.0.1", True), ("", False), ("1270.0.0.1", False), ("10.0.0.1", False), ("localhost", False)])
+@pytest.mark.parametrize("address, local", [
+    ("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("::ffff:127.0.0.1", True), ("", False), ("1270.0.0.1", False),
+    ("127.0.0.1.example", False), ("127.", False), ("10.0.0.1", False), ("localhost", False)])
 def test_only_loopback_addresses_are_loopback(address, local):
     assert is_loopback(address) is local

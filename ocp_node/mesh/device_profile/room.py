@@ -128,8 +128,7 @@ class DeviceProfile:
 def build(core: Core, rooms: Rooms) -> DeviceProfile:
     """The room, with the profile that is stored."""
     room = DeviceProfile(core)
-    if core.outbox is not None:
-        core.outbox.on(EXPORT, room.export)
+    core.outbox.on(EXPORT, room.export)
     return room
 
 

@@ -38,8 +38,7 @@ class NodeKey:
         self._peers = rooms["mesh.peers"]
         self._rotating = threading.Lock()
         self._recorder: Ticker | None = None
-        if core.outbox is not None:
-            core.outbox.on(TELL, self._tell)
+        core.outbox.on(TELL, self._tell)
         if core.identity.successions and self._unrecorded():
             self.record_later()
 

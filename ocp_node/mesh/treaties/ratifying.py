@@ -31,8 +31,7 @@ class Ratifying:
         self._core = core
         self._rooms = rooms
         self._treaties = treaties
-        if core.outbox is not None:
-            core.outbox.on(DELIVERY, self._deliver)
+        core.outbox.on(DELIVERY, self._deliver)
 
     # --- checking, outside any change
 
