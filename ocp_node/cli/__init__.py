@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,8 +40,12 @@ def _verb(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 def _run(verb: str, rest: Sequence[str], environ: Mapping[str, str]) -> int:
     if verb == "serve":
-        from .serve import run
-        return run(rest, environ)
+        gc.disable()                    # a start makes much and throws little away; `Node.run` lets the collector work again
+        try:
+            from .serve import run
+            return run(rest, environ)
+        finally:
+            gc.enable()
     from . import verbs
     return verbs.run(verb, rest, environ)
 

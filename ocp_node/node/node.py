@@ -187,6 +187,7 @@ class Node:
 
     def run(self) -> None:
         """Serve in this thread until `stop`."""
+        gc.enable()
         self.workers.submit(self._begin_duties)
         self.server.serve_forever()
         if self._fault is not None:

@@ -181,11 +181,11 @@ def _heard(poll: select.epoll, socks: dict[int, socket.socket], mark: bytes, cou
     deadline, room = last + 60, bytearray(65_536)                  # one buffer for all: the listeners' work is not what is measured
     while waiting and time.perf_counter() < deadline:
         for number, _ in poll.poll(1.0):
-            count = socks[number].recv_into(room)
-            if number in waiting and (room.find(mark, 0, count) >= 0 or mark in seen[number] + room[:64]):
+            length = socks[number].recv_into(room)
+            if number in waiting and (room.find(mark, 0, length) >= 0 or mark in seen[number] + room[:64]):
                 waiting.discard(number)
                 last = time.perf_counter()
-            seen[number] = bytes(room[max(0, count - 64):count])
+            seen[number] = bytes(room[max(0, length - 64):length])
     if waiting:
         raise Missing(f"{len(waiting)} of {count} listeners heard nothing")
     return last
