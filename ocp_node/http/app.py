@@ -189,12 +189,9 @@ class App:
         self._settle(exchange, answer)
 
     def _work(self, exchange: Exchange, body: bytes) -> None:
-        """On a worker thread: the handler, and the bytes of what it answers, or its change handed to the writer."""
+        """On a worker thread: the handler, and the bytes of what it answers.  A change goes by the loop, where it meets others."""
         try:
             answer = self._handle(exchange, body)
-            if isinstance(answer, Write):
-                self._submit(exchange, answer)            # the writer tells the loop: no need to pass by there before
-                return
         except Exception as fault:                        # the last line of defence of the worker lane
             answer = self._answer_fault(exchange, fault)
         if isinstance(answer, Reply):
@@ -270,7 +267,7 @@ class App:
                                            TypeError(f"{exchange.route and exchange.route.id} returned {type(answer)}")))
 
     def _submit(self, exchange: Exchange, write: Write) -> None:
-        """The change waits for the writer, its caller for the commit.  From any thread; Busy when too much waits."""
+        """The change waits for the writer, its caller for the commit.  Busy when too much waits."""
         self.writer.submit(write.change, lambda result, fault: self._committed(exchange, write, result, fault))
 
     def _committed(self, exchange: Exchange, write: Write, result: Any, fault: BaseException | None) -> None:
