@@ -152,8 +152,9 @@ class Node:
         try:
             self.rooms.complete()
         except Exception as fault:            # a node without one of its rooms is none: `run` ends and tells
-            self._fault = fault
-            self.stop()
+            if not self._ended.is_set():
+                self._fault = fault
+                self.stop()
             return
         self.tickers.start()
         self.loop.call_later(WARM_UP_SECONDS, lambda: self.workers.submit(self._warm_up))
