@@ -164,6 +164,7 @@ def test_inline_runs_beyond_the_bound_wait_for_a_place_and_are_turned_away_after
         release = Path(node.settings.workspace_root) / "go"
         first = send("first", "while [ ! -e go ]; do sleep 0.02; done")
         node.until(lambda: node.rooms["mesh.jobs"]._runs is not None and node.rooms["mesh.jobs"].runs.count() == 1)
+        node.until(release.parent.is_dir)                # it has begun
         second = send("second", "echo second")
         inline = node.rooms["mesh.jobs"].inline
         node.until(lambda: len(inline._line) == 1)
