@@ -6,6 +6,7 @@ each kind of failure is caught in one place (`_answer_fault`).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +32,7 @@ class Finds(Protocol):
     def __getitem__(self, name: str) -> Any: ...
 
 
+Read = Callable[[Any], Any]           # gives a record, or raises `Malformed`
 Deliver = Callable[[Any], None]       # gets bytes to send, or a Wait, Events or WebSocket to set up; on the loop
 
 
@@ -93,7 +95,7 @@ class App:
         self.workers = workers
         self._before = before                     # is called before the first request of a route is handled
         self._heads: dict[bytes, tuple[Head, Any]] = {}
-        self._bound: dict[str, tuple[Callable[..., Any], Any, type | None, type | None]] = {}
+        self._bound: dict[str, tuple[Callable[..., Any], Any, Read | None, Read | None]] = {}
         self.documents = documents.Documents(responses)
         self.counts: dict[tuple[str, int], int] = {}
 
@@ -222,30 +224,25 @@ class App:
         handler, room, _, _ = self._binding(route)
         return handler(room, self._call(exchange, raw))
 
-    def _binding(self, route: Route) -> tuple[Callable[..., Any], Any, type | None, type | None]:
+    def _binding(self, route: Route) -> tuple[Callable[..., Any], Any, Read | None, Read | None]:
         bound = self._bound.get(route.id)
         if bound is None:
             self._before(route)
-            bound = self._bound[route.id] = (route.function(), self._rooms[route.room], _record(route, route.query),
-                                             _record(route, route.body))
+            bound = self._bound[route.id] = (route.function(), self._rooms[route.room], *_readers(route))
         return bound
 
     def _call(self, exchange: Exchange, raw: bytes) -> Call:
         """The typed call: path, query record, body record."""
         route, head = exchange.route, exchange.head
         assert route is not None and head is not None and exchange.caller is not None
-        _, _, query_kind, body_kind = self._binding(route)
+        _, _, read_query, read_body = self._binding(route)
         texts = query_texts(head.query) if head.query else {}
-        query: Any = None
+        query = read_query(texts) if read_query is not None else None
         body: Any = None
-        if query_kind is not None:
-            from ..base.records import decode_texts
-            query = decode_texts(query_kind, texts)
-        if route.body and not route.body_raw and not route.body_stream:
+        if read_body is not None and not route.body_raw and not route.body_stream:
             value = exchange.dialect.read(route, raw)
             exchange.dialect.check(route, value)
-            from ..base.records import Nothing, decode
-            body = decode(body_kind or Nothing, value)
+            body = read_body(value)
         return Call(route, exchange.caller, exchange.values, query, body, head.headers, head.target, raw, texts, exchange.reader)
 
     # --- the answer -------------------------------------------------------------------------------------------------
@@ -351,9 +348,14 @@ class App:
         self.counts[key] = self.counts.get(key, 0) + 1
 
 
-def _record(route: Route, name: str) -> type | None:
-    """The record of that name; None for nothing, as then records need not be loaded to answer."""
-    return route.record(name) if name and name != "Nothing" else None
+def _readers(route: Route) -> tuple[Read | None, Read | None]:
+    """What makes records of the query's texts and of the body's value; None where there are none, so that records need not be
+    loaded to answer."""
+    if not (route.query or route.body):
+        return None, None
+    from ..base.records import decode, decode_texts
+    return (functools.partial(decode_texts, route.record(route.query)) if route.query else None,
+            functools.partial(decode, route.record(route.body)) if route.body else None)
 
 
 def body_bytes(dialect: Dialect, reply: Reply) -> bytes:

@@ -18,6 +18,7 @@ from ...store.events import Event
 from ..following import Following, Wish
 from ..lists import bounded
 from ..manifest.rules import RELEASE
+from ..moment import Moment
 from ..parts import Parts, Provider
 from ..redaction import events_text
 from . import empty, rules
@@ -26,7 +27,7 @@ Members = dict[str, Any]
 ROUTE = "/mesh/control/stream"
 RETRY = b"retry: 2500\n"
 PAUSE_SECONDS = 0.1              # between two states: a busy log is told in groups
-STATE_SECONDS = 2.0              # a state without commits is built anew after so long: parts may count what is no commit
+STATE_SECONDS = 2.0              # a state without commits is built anew after so long
 PEERS_SHOWN = 8
 REFRESH_SECONDS = 60
 
@@ -47,7 +48,7 @@ class Control:
         for name in ("workers", "queue", "jobs"):
             self.parts.part(name, functools.partial(self._work, name))
         self.following = Following(core, self._message, PAUSE_SECONDS, SSE_KEEPALIVE)
-        self._encoded: dict[bool, tuple[int, float, bytes, bytes]] = {}
+        self._encoded = Moment(core, self._made, STATE_SECONDS)
 
     def part(self, name: str, provider: Provider, public: Provider | None = None) -> None:
         """`provider` gives a part of the state from now on; the names are those of `empty.HOMES`."""
@@ -79,19 +80,15 @@ class Control:
                    "queue_metrics": self._manifest.parts.value("queue_metrics")}
         return {**members, **{name: value(name, trusted) for name in empty.HOMES}}
 
-    def _current(self, trusted: bool) -> tuple[bytes, bytes]:
-        """The state and the advisories, encoded, no older than the last commit."""
-        version, now = self._core.writer.commits, self._core.clock.monotonic()
-        kept = self._encoded.get(trusted)
-        if kept is None or kept[0] != version or now - kept[1] >= STATE_SECONDS:
-            state = self.state(trusted)
-            advised = rules.advisories(state["peers"]["peers"], state["discovery_candidates"].get("candidates", ()))
-            kept = self._encoded[trusted] = (version, now, jsontext.compact(state), jsontext.compact(advised))
-        return kept[2], kept[3]
+    def _made(self, trusted: bool) -> tuple[bytes, bytes]:
+        """The state and the advisories, encoded."""
+        state = self.state(trusted)
+        advised = rules.advisories(state["peers"]["peers"], state["discovery_candidates"].get("candidates", ()))
+        return jsontext.compact(state), jsontext.compact(advised)
 
     def _message(self, events: Sequence[Event], cursor: int, wish: Wish) -> bytes:
         """The event `control-state` for these events; the state that is shared goes into it as it was encoded."""
-        state, advised = self._current(wish.trusted)
+        state, advised = self._encoded.value(wish.trusted)
         stream = jsontext.compact({"route": ROUTE, "cursor": cursor, "transport": "sse",
                                    "fallback_refresh_seconds": REFRESH_SECONDS,
                                    "recent_event_count": len(events)})

@@ -16,11 +16,12 @@ from ...http import websocket
 from ...store.events import Event
 from ..following import Following, Wish
 from ..lists import bounded
+from ..moment import Moment
 from ..redaction import events_json, events_text
 
 Members = dict[str, Any]
 PAUSE_SECONDS = 0.02             # between two messages: events that come together travel together
-STATE_SECONDS = 1.0              # a state without commits is built anew after so long: parts may count what is no commit
+STATE_SECONDS = 1.0              # a state without commits is built anew after so long
 CLIENT_BYTES_MAX = 4_096         # what a listener sends is not read; more than this ends the connection
 PRESENT_MAX, BEACONS_MAX, WORKERS_MAX, PEERS_MAX = 50, 12, 20, 25
 
@@ -35,7 +36,7 @@ class Stream:
         self._agents = rooms["mesh.agents"]
         self._peers = rooms["mesh.peers"]
         self.following = Following(core, self._message, PAUSE_SECONDS)
-        self._encoded: dict[bool, tuple[int, float, bytes]] = {}
+        self._shared = Moment(core, lambda trusted: jsontext.compact(self._state(trusted)), STATE_SECONDS)
 
     def _message(self, events: Sequence[Event], cursor: int, wish: Wish) -> bytes:
         """A WebSocket frame with these events, the same bytes for every listener of one kind."""
@@ -49,7 +50,7 @@ class Stream:
             newest = self._core.feed.newest(connection)
         cursor = events[-1].seq if events else since
         return b'%b,"events":%b,"next_cursor":%d,"latest_seq":%d,"generated_at":%b}' % (
-            self._current(trusted)[:-1], events_text(events, trusted), cursor, newest,
+            self._shared.value(trusted)[:-1], events_text(events, trusted), cursor, newest,
             jsontext.compact(self._core.clock.text())), max(0, min(cursor, newest))
 
     def latest(self, limit: int, trusted: bool) -> Members:
@@ -62,14 +63,6 @@ class Stream:
     def _made(self, events: Sequence[Event], cursor: int, newest: int, trusted: bool) -> Members:
         return {**self._state(trusted), "events": events_json(events, trusted), "next_cursor": cursor, "latest_seq": newest,
                 "generated_at": self._core.clock.text()}
-
-    def _current(self, trusted: bool) -> bytes:
-        """The state as JSON, no older than the last commit; those who only read on share it."""
-        version, now = self._core.writer.commits, self._core.clock.monotonic()
-        kept = self._encoded.get(trusted)
-        if kept is None or kept[0] != version or now - kept[1] >= STATE_SECONDS:
-            kept = self._encoded[trusted] = (version, now, jsontext.compact(self._state(trusted)))
-        return kept[2]
 
     def _state(self, trusted: bool) -> Members:
         """Who is here, beside the events."""
