@@ -38,6 +38,22 @@ class Answer:
         return f"Answer({self.status}, {self.body[:600]!r})"
 
 
+def ask(url: str, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *,
+        raw: bytes | None = None, timeout: float = WAIT_SECONDS) -> Answer:
+    """One request on a connection of its own.  A `body` is sent as JSON, `raw` as it is."""
+    data = raw if raw is not None else json.dumps(body).encode() if body is not None else None
+    sent = dict(headers or {})
+    if body is not None:
+        sent.setdefault("Content-Type", "application/json")
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=timeout)
+    try:
+        connection.request(method, path, data, sent)
+        answer = connection.getresponse()
+        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
 class TrialNode:
     """A node that serves until `stop`.  `clock` stands still unless the test advances it.  Its rooms with duties are built,
     unless the test wants to see that (`duties` False)."""
@@ -76,17 +92,7 @@ class TrialNode:
     def request(self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, raw: bytes | None = None,
                 timeout: float = WAIT_SECONDS) -> Answer:
         """One request on a connection of its own.  A `body` is sent as JSON, `raw` as it is."""
-        data = raw if raw is not None else json.dumps(body).encode() if body is not None else None
-        sent = dict(headers or {})
-        if body is not None:
-            sent.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        try:
-            connection.request(method, path, data, sent)
-            answer = connection.getresponse()
-            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
-        finally:
-            connection.close()
+        return ask(self.url, method, path, body, headers, raw=raw, timeout=timeout)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         return self.request("GET", path, headers=headers)

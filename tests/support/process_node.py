@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import selectors
 import signal
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ocp_node.base.clock import Clock
 
-from .node import WAIT_SECONDS, Answer
+from .node import WAIT_SECONDS, Answer, ask
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,22 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 def environment(**more: str) -> dict[str, str]:
     """The variables a node gets: ours, without settings of a node."""
     return {**{name: value for name, value in os.environ.items() if not name.startswith("OCP_")}, **more}
-
-
-def ask(url: str, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *,
-        raw: bytes | None = None, timeout: float = WAIT_SECONDS) -> Answer:
-    """One request on a connection of its own.  A `body` is sent as JSON, `raw` as it is."""
-    data = raw if raw is not None else json.dumps(body).encode() if body is not None else None
-    sent = dict(headers or {})
-    if body is not None:
-        sent.setdefault("Content-Type", "application/json")
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=timeout)
-    try:
-        connection.request(method, path, data, sent)
-        answer = connection.getresponse()
-        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
-    finally:
-        connection.close()
 
 
 class Refused(NamedTuple):
@@ -177,12 +160,12 @@ def refused(folder: Path, *flags: str, through: tuple[str, ...] = (), **variable
     return Refused(done.returncode, done.stdout, done.stderr)
 
 
-def until(question: Callable[[], Any], what: str = "the event") -> Any:
-    """The first true answer of `question()`, which asks another process; fails after WAIT_SECONDS."""
-    deadline = time.monotonic() + WAIT_SECONDS
+def until(question: Callable[[], Any], what: str = "the event", seconds: float = WAIT_SECONDS) -> Any:
+    """The first true answer of `question()`, which asks another process; fails after so many seconds."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         answer = question()
         if answer:
             return answer
         time.sleep(0.02)
-    raise AssertionError(f"{what} did not happen within {WAIT_SECONDS} seconds")
+    raise AssertionError(f"{what} did not happen within {seconds} seconds")

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
-import os
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,10 +14,11 @@ from ocp_node.base.clock import Clock
 from tests.support.jobs import events, job_of, queued, refused, submit, text_of, until, worker
 from tests.support.node import TrialNode
 from tests.support.peer import TrialPeer
+from tests.support.process_node import ProcessNode
+from tests.support.process_node import until as eventually
 from tests.support.processes import alive
 
 Members = dict[str, Any]
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def space(node: TrialNode) -> Path:
@@ -206,53 +203,14 @@ def _ignore(node: TrialNode, job: Members) -> None:
 
 # --- dying
 
-class Doomed:
+def doomed(folder: Path, workers: int = 2) -> ProcessNode:
     """A node in a process of its own, which is killed."""
-
-    def __init__(self, folder: Path, workers: int = 2) -> None:
-        self.folder = folder
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "OCP_NO_BOOTSTRAP": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, str(ROOT / "ocp.py"), "--data-dir", str(folder), "--port", "0", "--workers", str(workers),
-             "--node-id", "doomed"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
-        assert self.process.stdout is not None
-        ready = self.process.stdout.readline()
-        while "http://" not in ready:
-            assert ready, "the node did not start"
-            ready = self.process.stdout.readline()
-        self.port = int(ready.split("http://127.0.0.1:")[1].split()[0].rstrip("/"))
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            connection.request(method, path, json.dumps(body) if body is not None else None,
-                               {"Content-Type": "application/json"} if body is not None else {})
-            answer = connection.getresponse()
-            return json.loads(answer.read())
-        finally:
-            connection.close()
-
-    def queued(self, command: str, **job: Any) -> str:
-        return self.call("POST", "/mesh/jobs/submit", {"kind": "shell.command", "command": command, **job})["job"]["id"]
-
-    def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+    return ProcessNode(folder, "--workers", str(workers), "--node-id", "doomed")
 
 
-def eventually(question: Any, what: str, seconds: float = 20.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        answer = question()
-        if answer:
-            return answer
-        time.sleep(0.02)
-    raise AssertionError(f"{what} did not happen")
+def ordered(node: ProcessNode, command: str, **job: Any) -> str:
+    """A command waits in the node's queue; its job's id."""
+    return node.post("/mesh/jobs/submit", {"kind": "shell.command", "command": command, **job}).json["job"]["id"]
 
 
 RUNS = "echo $$ >> pids; echo begun >> begun; sleep {seconds}; echo ended >> ended"
@@ -260,42 +218,42 @@ RUNS = "echo $$ >> pids; echo begun >> begun; sleep {seconds}; echo ended >> end
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_after_a_kill_jobs_are_done_again_and_never_two_runs_of_one_at_a_time(tmp_path: Path) -> None:
-    node = Doomed(tmp_path)
+    node = doomed(tmp_path)
     workspace = tmp_path / "workspace"
-    running = node.queued(RUNS.format(seconds=3) + "; echo done-1")
-    waiting = [node.queued(f"echo waited-{number} >> waited") for number in range(3)]
-    blocked = node.queued(RUNS.format(seconds=3))
+    running = ordered(node, RUNS.format(seconds=3) + "; echo done-1")
+    waiting = [ordered(node, f"echo waited-{number} >> waited") for number in range(3)]
+    blocked = ordered(node, RUNS.format(seconds=3))
     eventually(lambda: (workspace / "begun").exists() and len((workspace / "begun").read_text().split()) == 2, "both runs")
     first = [int(pid) for pid in (workspace / "pids").read_text().split()]
     node.kill()
     assert all(alive(pid) for pid in first)                   # they outlive the node: the next one has to see to them
-    again = Doomed(tmp_path)
+    node.start()
     try:
-        found = eventually(lambda: (job := again.call("GET", f"/mesh/jobs/{running}"))["status"] == "completed" and job,
+        found = eventually(lambda: (job := node.get(f"/mesh/jobs/{running}").json)["status"] == "completed" and job,
                            "the job again")
         assert [attempt["status"] for attempt in found["attempts"]] == ["expired", "completed"]
         assert found["attempts"][0]["error"] == "node restarted" and found["queue"]["delivery_attempts"] == 2
         assert not any(alive(pid) for pid in first)
         for job_id in (*waiting, blocked):
-            eventually(lambda job_id=job_id: again.call("GET", f"/mesh/jobs/{job_id}")["status"] == "completed", "the others")
+            eventually(lambda job_id=job_id: node.get(f"/mesh/jobs/{job_id}").json["status"] == "completed", "the others")
         begun, ended = ((workspace / name).read_text().split() for name in ("begun", "ended"))
         assert len(begun) == 4 and len(ended) == 2            # the two that were killed never came to their end
         assert len((workspace / "waited").read_text().split()) == 3
-        counts = again.call("GET", "/mesh/queue/metrics")
+        counts = node.get("/mesh/queue/metrics").json
         assert counts["counts"] == {"queued": 0, "inflight": 0, "acked": 5, "dead_letter": 0, "cancelled": 0}
         assert counts["workers"]["active_attempts"] == 0
     finally:
-        assert again.stop() == 0
+        node.stop()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_after_a_kill_inline_jobs_have_failed_and_their_runs_are_ended(tmp_path: Path) -> None:
     import threading
-    node = Doomed(tmp_path)
+    node = doomed(tmp_path)
 
     def send() -> None:
         try:
-            node.call("POST", "/mesh/jobs/submit", {"kind": "demo", "command": "echo $$ > pid; sleep 300"})
+            node.post("/mesh/jobs/submit", {"kind": "demo", "command": "echo $$ > pid; sleep 300"})
         except (OSError, http.client.HTTPException):
             pass
 
@@ -307,38 +265,38 @@ def test_after_a_kill_inline_jobs_have_failed_and_their_runs_are_ended(tmp_path:
     thread.join(20)
     number = int(pid.read_text())
     assert alive(number)
-    again = Doomed(tmp_path)
+    node.start()
     try:
         eventually(lambda: not alive(number), "the end of the run")
-        events_told = eventually(lambda: [event for event in again.call("GET", "/mesh/stream?limit=500")["events"]
+        events_told = eventually(lambda: [event for event in node.get("/mesh/stream?limit=500").json["events"]
                                           if event["event_type"] == "mesh.job.failed"], "the failure")
         assert events_told[0]["payload"]["error"] == "node restarted"
-        job = again.call("GET", f"/mesh/jobs/{events_told[0]['payload']['job_id']}")
+        job = node.get(f"/mesh/jobs/{events_told[0]['payload']['job_id']}").json
         assert job["status"] == "failed" and job["lease"]["status"] == "failed"
     finally:
-        assert again.stop() == 0
+        node.stop()
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 def test_a_node_killed_again_and_again_loses_no_job_and_doubles_none(tmp_path: Path) -> None:
-    node = Doomed(tmp_path, workers=3)
-    ids = [node.queued(f"echo {number} >> done; sleep 0.05", metadata={"max_attempts": 9}) for number in range(30)]
+    node = doomed(tmp_path, workers=3)
+    ids = [ordered(node, f"echo {number} >> done; sleep 0.05", metadata={"max_attempts": 9}) for number in range(30)]
     for _ in range(3):
         time.sleep(0.3)                                       # killed in the middle of whatever it does then
         node.kill()
-        node = Doomed(tmp_path, workers=3)
+        node.start()
     try:
         for job_id in ids:
-            eventually(lambda job_id=job_id: node.call("GET", f"/mesh/jobs/{job_id}")["status"] == "completed", f"job {job_id}",
+            eventually(lambda job_id=job_id: node.get(f"/mesh/jobs/{job_id}").json["status"] == "completed", f"job {job_id}",
                        40)
         said = (tmp_path / "workspace" / "done").read_text().split()
         assert {int(word) for word in said} == set(range(30))
-        metrics = node.call("GET", "/mesh/queue/metrics")
+        metrics = node.get("/mesh/queue/metrics").json
         assert metrics["counts"]["acked"] == 30 and metrics["workers"]["active_attempts"] == 0
         assert metrics["counts"]["inflight"] == 0
         assert not list((tmp_path / "runs").iterdir() if (tmp_path / "runs").is_dir() else [])
     finally:
-        assert node.stop() == 0
+        node.stop()
 
 
 def test_events_tell_of_the_pool_like_of_any_worker(tmp_path: Path) -> None:
