@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ from server_contract import ROUTES
 from tests.support.node import Answer, TrialNode
 from tests.support.peer import TrialPeer
 from tests.support.process_node import ProcessNode, ask
+from tests.support.store import rows
 
 JSON = {"Content-Type": "application/json"}
 TOKEN = "the-operator-token-of-this-node"
@@ -32,13 +31,6 @@ UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
 
 def path(route: Route, **values: str) -> str:
     return target(route, {name: values.get(name, "unknown-1") for name in path_names(route)})
-
-
-def rows(folder: Path) -> dict[str, int]:
-    """How much the node has stored, by table."""
-    with contextlib.closing(sqlite3.connect(f"file:{folder}/ocp.db?mode=ro", uri=True)) as connection:
-        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
-        return {table: connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0] for table in tables}
 
 
 # --- the stranger on the network ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -108,3 +109,10 @@ def note(text: str) -> Callable[[WriteConnection], int]:
         return connection.execute("INSERT INTO note(text) VALUES (?)", (text,)).lastrowid or 0
 
     return change
+
+
+def rows(folder: Path) -> dict[str, int]:
+    """How much the node on `folder` has stored, by table; also while it runs."""
+    with contextlib.closing(sqlite3.connect(f"file:{folder}/ocp.db?mode=ro", uri=True)) as connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {table: connection.execute(f'SELECT count(*) FROM "{table}"').fetchone()[0] for table in tables}
