@@ -43,6 +43,21 @@ def test_an_event_is_read_as_it_was_written(memory: WriteConnection) -> None:
     assert event.subject == "job-1" and event.surface == "mesh"
 
 
+def test_the_database_words_a_page_as_we_would(memory: WriteConnection) -> None:
+    """Names with everything that JSON escapes, among events of another surface."""
+    names = ("", "plain", 'qu"ote', "back\\slash", "line\n\ttab", "nul\x00byte\x1f\x7f", "gr\u00fcn \U0001f331", "\u2028")
+    for name in names:
+        memory.event("mesh.note.added", peer_id=name, request_id=name[::-1], payload={"name": name} if name else None)
+        memory.event("oscp.forecast.received", surface="oscp")
+    for since in range(0, 18):
+        for limit in (1, 3, 100):
+            found = events.since(memory, since, limit)
+            last, texts = events.texts_since(memory, since, limit)
+            assert json.loads(f"[{texts}]") == [event_json(event) for event in found] == json.loads(
+                f"[{','.join(map(event_text, found))}]")
+            assert last == (found[-1].seq if found else 0)
+
+
 def test_listeners_get_what_the_table_holds(trial: Trial) -> None:
     heard: list[Event] = []
     trial.writer.feed.listen(heard.extend)
