@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import Malformed, Problem
@@ -151,6 +151,13 @@ def ascii_text(value: Json) -> str:
 
 
 quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii          # one text as JSON, quotes included
+
+
+def spliced(members: Mapping[str, Json], texts: Mapping[str, str]) -> str:
+    """The object `members` as ASCII JSON; a member that `texts` names is not written but goes in as that JSON text."""
+    written = _ascii({name: value for name, value in members.items() if name not in texts})
+    added = ",".join([f"{quoted(name)}:{text}" for name, text in texts.items()])
+    return f"{written[:-1]}{',' if added and len(written) > 2 else ''}{added}}}"
 
 
 def load(text: str) -> Json:

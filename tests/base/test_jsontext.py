@@ -135,3 +135,12 @@ def test_whatever_the_bytes_are_it_is_a_value_or_malformed() -> None:
             jsontext.parse(bytes(raw[:chance.randrange(len(raw) + 1)]))
         except Malformed as fault:
             assert fault.code == "invalid_json"
+
+
+@pytest.mark.parametrize("members, texts", [
+    ({}, {}), ({"a": 1}, {}), ({}, {"a": "1"}), ({"a": 1}, {"a": "2"}), ({"a": 1, "b": [2]}, {"b": '{"c":"\\u00e9"}', "d": "[]"}),
+    ({'q"': "\u00e9"}, {'n"\n': "null"}),
+])
+def test_texts_go_into_an_object_as_they_are(members: dict[str, object], texts: dict[str, str]) -> None:
+    assert jsontext.parse(jsontext.spliced(members, texts).encode()) == members | {
+        name: json.loads(text) for name, text in texts.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...base import jsontext
 from .rules import STATES, TERMINAL
 from .table import Attempt, Job, attempt_json
 
@@ -17,8 +18,6 @@ _REFS = ("result_ref", "latest_checkpoint_ref", "resume_checkpoint_ref", "select
          "result_config_ref", "result_attestation_ref")
 _PLACE = "/mesh/artifacts/"
 _HIDDEN = frozenset({"budget", "run"})                # kept with a job, and nobody else's business
-_LEASE_PLACE = "/mesh/artifacts/"
-_HIDDEN = frozenset({"lock_token"})
 
 
 def job_json(job: Job, attempts: Sequence[Attempt], queue: Members, lease: Mapping[str, Any], base_url: str) -> Members:
@@ -33,6 +32,20 @@ def job_json(job: Job, attempts: Sequence[Attempt], queue: Members, lease: Mappi
     if "result_artifacts" in metadata:
         metadata["result_artifacts"] = made["result_artifacts"]
     return made
+
+
+def job_text(job: Job, made: Members) -> str:
+    """What `job_json` has made of the job, as JSON.  Most of it stands there twice: that is written once, and what is run goes
+    in as it is stored."""
+    metadata, texts, within = made["metadata"], {}, {}
+    if "job_spec" in metadata:
+        texts["spec"] = within["job_spec"] = job.large_text("spec")
+    for name in (*_REFS, "result_artifacts"):
+        texts[name] = jsontext.ascii_text(made[name])
+        if metadata.get(name) is made[name]:
+            within[name] = texts[name]
+    texts["metadata"] = jsontext.spliced(metadata, within)
+    return jsontext.spliced(made, texts)
 
 
 def _placed(ref: Members, base_url: str) -> Members:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ocp_node.base import jsontext
 from ocp_node.mesh.artifacts import table as artifacts
 from tests.support.artifacts import store
 from tests.support.jobs import claim, complete, events, fail, fits, job_of, queued, refused, submit, submitted, taken, worker
@@ -58,6 +59,18 @@ def in_state(node: TrialNode, state: str) -> Members:
 
 
 ALL = ("queued", "retry_wait", "running", "resuming", "checkpointed", "completed", "failed", "cancelled", "rejected")
+
+
+@pytest.mark.parametrize("state", ALL)
+def test_a_job_is_shown_as_its_owner_keeps_it(node: TrialNode, state: str) -> None:
+    job_id = in_state(node, state)["id"]
+    room = node.rooms["mesh.jobs"]
+    answer = node.get(f"/mesh/jobs/{job_id}")
+    assert jsontext.parse(answer.body) == fits("mesh.jobs.show", answer.json) == room.state(job_id)["job"]
+    with node.core.reader.snapshot() as connection:
+        job = room.find(connection, job_id)
+        job.metadata.update(run={"mark": 7}, budget=3)                # what the node alone needs, as it is kept while a job runs
+        assert not {"run", "budget"} & set(room.json(connection, job)["metadata"])
 
 
 @pytest.mark.parametrize("state", ALL)
