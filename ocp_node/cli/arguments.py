@@ -13,6 +13,9 @@ from ..base.settings import Settings
 from . import outcome, verbs
 
 
+AMOUNT_MAX = 1e9
+
+
 class Parser(argparse.ArgumentParser):
     """The parser of one verb; wrong use is raised, not printed."""
 
@@ -25,6 +28,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise WrongUse(f"{self.prog}: {message}; see {self.prog} --help")
+
+
+def amount(text: str) -> float:
+    """The number above zero, and within reason, that an option was given."""
+    value = float(text)
+    if not 0 < value <= AMOUNT_MAX:
+        raise argparse.ArgumentTypeError("must be a number above 0, and not beyond a thousand million")
+    return value
 
 
 def parse(parser: Parser, argv: Sequence[str], environ: Mapping[str, str]) -> tuple[argparse.Namespace, Settings]:

@@ -22,7 +22,8 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
                   "invite --base-url http://192.168.1.20:8421"))
     parser.add_argument("--tier", default="trusted", choices=("trusted", "partner", "market", "public"),
                         help="what the other device becomes here")
-    parser.add_argument("--minutes", type=float, default=10.0, metavar="N", help="for how long the code is good (default: 10)")
+    parser.add_argument("--minutes", type=arguments.amount, default=10.0, metavar="N",
+                        help="for how long the code is good (default: 10)")
     parser.add_argument("--base-url", default="", metavar="URL",
                         help="where the other device reaches this node (default: as it is advertised)")
     parser.add_argument("--no-wait", action="store_true", help="do not wait until the code is used")

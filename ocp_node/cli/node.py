@@ -56,7 +56,8 @@ def add_arguments(parser: arguments.Parser) -> None:
     parser.add_argument("--token", default="", help="operator token; others on this machine can read it while this runs")
     parser.add_argument("--token-file", default="", metavar="FILE", help="file whose first line is the operator token")
     parser.add_argument("--pin", default="", metavar="SHA256", help="with --url: the fingerprint that its certificate must have")
-    parser.add_argument("--timeout", type=float, default=SECONDS, metavar="SECONDS", help=f"wait so long (default: {SECONDS:g})")
+    parser.add_argument("--timeout", type=arguments.amount, default=SECONDS, metavar="SECONDS",
+                        help=f"wait so long (default: {SECONDS:g})")
 
 
 def named(own: argparse.Namespace, settings: Settings, appmesh_token: str = "") -> Node:

@@ -57,6 +57,14 @@ def test_a_planned_verb_says_so(verb: str, environ: dict[str, str], capsys: Capt
     assert "planned" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("argv", [["invite", "--minutes"], ["status", "--timeout"]])
+@pytest.mark.parametrize("amount", ["nan", "inf", "-1", "0", "1e400", "1e307", "soon"])
+def test_an_amount_of_time_is_a_number_above_zero(argv: list[str], amount: str, environ: dict[str, str], capsys: Captured) -> None:
+    assert main([*argv, amount], environ) == outcome.USAGE
+    said = capsys.readouterr().err
+    assert argv[1] in said and "Traceback" not in said
+
+
 # --- config ----------------------------------------------------------------------------------------------------------
 
 def test_config_shows_values_origins_and_no_secret(environ: dict[str, str], capsys: Captured) -> None:

@@ -42,7 +42,9 @@ class Invitations:
     def redeem(self, connection: Any, offered: object, card: Card) -> str:
         """The tier that the invitation in a handshake gives, "" without one; inside the handshake's change.
 
-        Refusal for one that is used, expired, of another node, or whose proof is wrong: then nothing of the handshake stays.
+        The node that has used it may come again, as it does when our answer was lost, and is given nothing by that: what the
+        operator has made of it since stands.  Refusal for one that somebody else has used, that has expired, is of another
+        node, or whose proof is wrong: then nothing of the handshake stays.
         """
         shown = rules.shown(offered)
         if shown is None:
@@ -54,6 +56,8 @@ class Invitations:
         secret, own = bytes.fromhex(boxes.open_text(self._key, found[1])), self.core.identity.public_key_hex
         if not same(digest, rules.proof(secret, card.public_key_hex, own)):
             raise Refusal("policy_denied", "this invitation is not from this node")
+        if invitation.used_by:
+            return ""
         words = " ".join(rules.words(secret, card.public_key_hex, own))
         table.use(connection, invitation._replace(used_at=self.core.clock.text(), used_by=card.peer_id,
                                                   used_key=card.public_key_hex, words=words))

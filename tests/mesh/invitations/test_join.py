@@ -46,6 +46,16 @@ def test_a_used_code_is_refused_for_another_device(nodes):
     assert inviting.rooms["mesh.peers"].find("third") is None
 
 
+def test_the_device_that_used_a_code_may_come_again_but_gets_nothing_new_by_it(nodes):
+    inviting, joining, _ = nodes
+    code = invited(inviting)["code"]
+    words = [joining.post("/mesh/invitations/join", {"code": code}).json["words"] for _ in range(2)]
+    assert words[0] == words[1] and inviting.rooms["mesh.peers"].find("joining").trust_tier == "trusted"
+    assert inviting.post("/mesh/peers/joining/trust", {"trust_tier": "public"}).status == 200
+    assert joining.post("/mesh/invitations/join", {"code": code}).status == 200
+    assert inviting.rooms["mesh.peers"].find("joining").trust_tier == "public"
+
+
 def test_an_expired_code_is_refused_by_both_sides(nodes):
     inviting, joining, _ = nodes
     code = invited(inviting, seconds=30)["code"]
