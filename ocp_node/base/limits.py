@@ -4,6 +4,7 @@
 HEAD_BYTES_MAX = 65_536            # a request head; browsers send under 16 KiB, tokens and cookies included
 HEADERS_MAX = 128                  # header lines of one head
 TARGET_LENGTH_MAX = 16_384         # characters of a request target; cursors and ids are far shorter
+BLANK_LINES_MAX = 8                # before a request line, of those that came together; clients that send any send one
 HEAD_SECONDS = 15.0                # from a head's first byte to its blank line
 BODY_SECONDS = 30.0                # from a body's first byte to its last, for bodies read before the handler runs
 IDLE_SECONDS = 75.0                # a kept connection with nothing on the way

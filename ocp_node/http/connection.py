@@ -63,7 +63,7 @@ class Connection:
     # --- readiness --------------------------------------------------------------------------------------------------
 
     def ready(self, mask: int) -> None:
-        if mask == READ and self.state == HEAD and not self.buffer and self.plain:
+        if mask == READ and self.state == HEAD and not self.buffer and self.plain and self.out is None:
             self._receive_head()                     # nine of ten calls; the rest is below
             return
         if self.handshaking and not self._handshake():
@@ -138,7 +138,10 @@ class Connection:
     def _take(self, data: bytes) -> None:
         if self.state == HEAD:
             self.buffer = _extended(self.buffer, data) if self.buffer else data
-            self._advance()
+            if self.out is not None:
+                self._read_ahead()
+            else:
+                self._advance()
         elif self.state == BODY:
             self._take_body(data)
         elif self.state == STREAM:
@@ -150,30 +153,34 @@ class Connection:
                 self.abandon()
         else:
             self.buffer = bytes(self.buffer) + data
-            if len(self.buffer) > limits.PIPELINED_BYTES_MAX:
-                self._interest(self.mask & ~READ)
+            self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        """What came before its time waits, up to a bound; the rest stays with the caller."""
+        if len(self.buffer) > limits.PIPELINED_BYTES_MAX:
+            self._interest(self.mask & ~READ)
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        """Serve what the buffer holds, one request after the other; returns when bytes or an answer are missing."""
+        """Serve what the buffer holds, one request after the other; returns when bytes or an answer are missing, or when the
+        caller has not taken the answer before: one who sends requests and never reads must not fill our memory with answers."""
         if self.advancing:
             return
         self.advancing = True
         try:
-            while self.state == HEAD and self.buffer and not self.closing:
+            while self.state == HEAD and self.buffer and not self.closing and self.out is None:
                 if not self._next_request():
                     break
         finally:
             self.advancing = False
-        if self.state == HEAD and self.ended and not self.closing:
+        if self.state == HEAD and self.ended and not self.closing and (self.out is None or not self.buffer):
             self._finish()
 
     def _next_request(self) -> bool:
         buffer = self.buffer
-        # blank lines between requests are read past (RFC 9112 section 2.2)
-        while buffer[:2] == b"\r\n":
-            buffer = self.buffer = buffer[2:]
+        if buffer[:1] == b"\r":
+            buffer = self.buffer = _without_blank_lines(buffer)
         end = buffer.find(b"\r\n\r\n")
         if end < 0 or end > limits.HEAD_BYTES_MAX:
             return self._head_unfinished(len(buffer) if end < 0 else end)
@@ -453,6 +460,10 @@ class Connection:
         self.deadline = _NEVER if self.state in (BUSY, STREAM) else self.server.loop.now + limits.IDLE_SECONDS
         if self.closing:
             self._end()
+        elif self.state == HEAD and self.buffer:
+            if not self.mask & READ and not self.ended:
+                self._interest(self.mask | READ)
+            self._advance()                      # requests that waited for their answers' turn
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
@@ -482,9 +493,10 @@ class Connection:
         self.ended = True
         if self.state == BUSY and self.stopping is None:
             self._interest(self.mask & ~READ)
-        elif self.out is not None and self.state == HEAD and not self.buffer:
+        elif self.out is not None and self.state == HEAD:
             self._interest(self.mask & ~READ)
-            self.closing, self.lingered = True, -1
+            if not self.buffer:
+                self.closing, self.lingered = True, -1
         else:
             self.abandon()
 
@@ -565,9 +577,6 @@ class Connection:
         head = exchange.head
         assert head is not None
         self.state = BUSY
-        if self.out is not None:                 # an earlier pipelined answer is still going out: the thread must not overtake it
-            self.server.loop.call_soon(lambda: self._go_long(exchange, expect) if self.state == BUSY else None)
-            return
         self.server.loop.unregister(self.sock.fileno())
         self.mask, self.state = 0, LONG
         if not self.server.start_long(exchange, self):
@@ -678,6 +687,8 @@ class Connection:
             return
         self.deadline = self.server.loop.now + limits.IDLE_SECONDS
         self._advance()
+        if self.server.tls is not None and self.state != CLOSED and self.mask & READ and self.sock.pending():
+            self._receive()                      # deciphered with the body already: no readiness will tell of it
 
 
 class _Waiting:
@@ -749,6 +760,14 @@ def _extended(buffer: bytearray | bytes, data: bytes) -> bytearray:
     made = buffer if isinstance(buffer, bytearray) else bytearray(buffer)
     made += data
     return made
+
+
+def _without_blank_lines(buffer: bytes | bytearray) -> bytes | bytearray:
+    """Blank lines before a request are read past (RFC 9112 section 2.2), a few at a time: more are no request."""
+    end = 0
+    while buffer[end:end + 2] == b"\r\n" and end < 2 * limits.BLANK_LINES_MAX:
+        end += 2
+    return buffer[end:]
 
 
 def _begins_like_http(buffer: bytes | bytearray) -> bool:

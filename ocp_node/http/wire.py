@@ -12,6 +12,8 @@ _TARGET = re.compile(r"[!-~]+\Z")                              # visible ASCII; 
 _VALUE_REFUSED = re.compile("[\x00-\x08\x0a-\x1f\x7f]")        # bare CR, LF, NUL and other controls (RFC 9110 section 5.5)
 _DIGITS = re.compile(r"[0-9]{1,18}\Z")
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,15}\Z")
+_LINE_REFUSED = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:")
 _REPEATABLE_NEVER = frozenset({"content-length", "transfer-encoding", "host", "content-type", "authorization", "origin",
                                "expect"})
 
@@ -210,6 +212,8 @@ class ChunkedBody:
                 raise BadRequest(400, "malformed chunk")
             return False
         line, self._at = self._buffer[self._at:end], end + 2
+        if _LINE_REFUSED.search(line):                           # a bare LF would end the line for another reader
+            raise BadRequest(400, "malformed chunk")
         if self._step == "size":
             self._size(line)
         elif self._step == "edge":
@@ -247,4 +251,6 @@ class ChunkedBody:
         self._trailer += len(line) + 2
         if self._trailer > limits.TRAILER_BYTES_MAX:
             raise BadRequest(431, "trailers too large")
+        if line and not _TRAILER.match(line):
+            raise BadRequest(400, "malformed trailer")
         self.ended = not line                                    # trailer fields are read past and dropped

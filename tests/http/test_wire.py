@@ -99,6 +99,7 @@ def test_what_follows_the_last_chunk_is_the_next_request():
 
 @pytest.mark.parametrize("raw, status", [
     (b"x\r\n", 400), (b"-1\r\n", 400), (b"+1\r\n", 400), (b"0x1\r\n", 400), (b"\r\n", 400), (b"1\nab", 400), (b"2\r\nabc\r\n", 400),
+    (b"1;a\nb\r\nx\r\n", 400), (b"1;\0\r\n", 400), (b"0\r\nT: x\ny\r\n\r\n", 400), (b"0\r\nno colon\r\n\r\n", 400), (b"0\r\nT : x\r\n\r\n", 400),
     (b"fffffffffffffff\r\n", 413), (b"65\r\n", 413), (b"1" * 300, 400), (b"0\r\n" + b"T: x\r\n" * 2000, 431)])
 def test_bytes_that_are_no_chunks_or_too_many_are_refused(raw, status):
     with pytest.raises(BadRequest) as caught:

@@ -31,6 +31,12 @@ def boom(room, call):
     raise ValueError("the database password is hunter2")
 
 
+def large(room, call):
+    """As much as the kernel takes from a caller that does not read is soon full; tells how much of ours waited by then."""
+    room.waiting = max(room.waiting, *(connection.waiting for connection in room.server.connections))
+    return Reply({"n": call.texts.get("n"), "padding": "x" * 100_000})
+
+
 def unspeakable(room, call):
     return Reply({"text": "\ud800"})
 
@@ -102,6 +108,7 @@ def talk(room, call):
 ROUTES = [
     dict(id="trial.echo", method="GET", path="/echo/{name}", handler="echo"),
     dict(id="trial.named", method="POST", path="/named", handler="echo", body="Named", body_bytes_max=1000),
+    dict(id="trial.large", method="GET", path="/large", handler="large"),
     dict(id="trial.boom", method="GET", path="/boom", handler="boom"),
     dict(id="trial.unspeakable", method="GET", path="/unspeakable", handler="unspeakable"),
     dict(id="trial.unspeakable_work", method="GET", path="/unspeakable/work", handler="unspeakable", lane=Lane.WORKER),
@@ -117,14 +124,14 @@ ROUTES = [
     dict(id="trial.listen", method="GET", path="/listen", handler="listen", lane=Lane.STREAM),
     dict(id="trial.talk", method="GET", path="/talk", handler="talk", lane=Lane.STREAM),
 ]
-HANDLERS = dict(echo=echo, boom=boom, unspeakable=unspeakable, refuse=refuse, count=count, document=document, work=work, pieces=pieces, swallow=swallow, ignore=ignore, wait=wait,
+HANDLERS = dict(echo=echo, large=large, boom=boom, unspeakable=unspeakable, refuse=refuse, count=count, document=document, work=work, pieces=pieces, swallow=swallow, ignore=ignore, wait=wait,
                 listen=listen, talk=talk)
 
 
 @pytest.fixture()
 def edge():
     made = Edge(HANDLERS, ROUTES, records={"Named": Named}, streams_max=3)
-    made.sinks, made.talks = [], []
+    made.sinks, made.talks, made.waiting = [], [], 0
     yield made
     made.stop()
 
@@ -165,6 +172,37 @@ def test_a_head_may_come_byte_by_byte(edge):
         for byte in b"\r\n" + get(b"/echo/slow"):
             sock.sendall(bytes([byte]))
         assert b'"slow"' in read_answer(sock)
+
+
+def test_requests_wait_until_the_answers_before_them_are_taken(edge):
+    with edge.connect() as sock:
+        sock.sendall(b"".join(get(b"/large?n=%d" % n) for n in range(200)) + get(b"/pieces"))      # 20 MB of answers
+        sock.shutdown(socket.SHUT_WR)                           # none of them lost by saying that no more is asked
+        data = bytearray()
+        while piece := sock.recv(1 << 20):
+            data += piece
+    assert [int(part.partition(b'"')[0]) for part in data.split(b'{"n":"')[1:]] == list(range(200)) and b"two" in data[-100:]
+    assert edge.waiting == 0
+
+
+def test_a_stored_answer_is_not_piled_up_for_a_caller_that_does_not_read(edge):
+    request = get(b"/large?n=1") * 300
+    with edge.connect() as sock:
+        sock.sendall(get(b"/document"))
+        read_answer(sock)
+        sock.sendall(request)
+        while not any(connection.waiting for connection in edge.server.connections):
+            pass
+        for _ in range(50):
+            sock.sendall(get(b"/document"))                     # whose bytes are known
+        sock.sendall(get(b"/document", b"Connection: close\r\n"))
+        data = read_all(sock)
+    assert data.count(b"200 OK") == 351 and data.rindex(b'{"n":"1",') < data.index(b'{"n":0,')
+
+
+def test_a_few_blank_lines_before_a_request_are_read_past(edge):
+    assert status_of(edge.ask(b"\r\n" * 8 + get(b"/echo/a"))) == 200
+    assert status_of(edge.ask(b"\r\n" * 20_000)) == 400
 
 
 def test_a_body_may_come_in_pieces_counted_or_in_chunks(edge):
@@ -517,6 +555,9 @@ def test_a_silent_tls_caller_stops_nobody(tmp_path):
                 sock.sendall(get(b"/pieces") + get(b"/echo/z", b"Connection: close\r\n"))
                 data = read_all(sock)
                 assert b"two" in data and b'"z"' in data
+            with context.wrap_socket(edge.connect(), server_hostname="localhost") as sock:
+                sock.sendall(post(b"/swallow", b"x" * 20_000) + get(b"/echo/same-record", b"Connection: close\r\n"))
+                assert b"same-record" in read_all(sock)
     finally:
         edge.stop()
 
