@@ -15,6 +15,7 @@ CHUNK_LINE_MAX = 256               # a chunk's size line with its extensions
 TRAILER_BYTES_MAX = 8_192
 BACKLOG = 4096                     # waiting connections in the kernel; the stock 5 makes bursts retry for seconds
 ACCEPTS_PER_WAKE = 64              # so that a burst of new callers does not starve those already served
+ACCEPT_PAUSE_SECONDS = 1.0         # while the process or the machine has no descriptor to spare
 CONNECTIONS_MAX = 20_000           # all listeners together; lowered to what the process may open
 CONNECTIONS_PER_ADDRESS = 1_024    # of one address beyond loopback: one device must not use up the node
 SEND_BUFFER_BYTES_MAX = 1_048_576  # what a stream's slow listener may have waiting before it is dropped

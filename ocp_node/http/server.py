@@ -6,6 +6,7 @@ The loop owns every connection that is idle, being read, or listening to a strea
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 import threading
@@ -29,6 +30,7 @@ from .gates import is_loopback  # noqa: E402
 from .loop import READ, EdgeLoop  # noqa: E402
 from .stream import Signals  # noqa: E402
 
+_USED_UP = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 TlsWrap = Callable[[socket.socket], Any]
 
 
@@ -85,10 +87,23 @@ class NodeServer(ThreadingHTTPServer):
                 sock, peer = self.socket.accept()
             except (BlockingIOError, InterruptedError):
                 return
-            except OSError as fault:                          # too many open files, or a caller that is already gone
-                self.log.warning("accept.failed", reason=type(fault).__name__)
-                return
+            except OSError as fault:
+                if fault.errno in _USED_UP:
+                    self._pause(fault.errno)
+                    return
+                continue                                      # a caller that is already gone
             self._welcome(sock, str(peer[0]))
+
+    def _pause(self, number: int) -> None:
+        """Nobody is accepted for a moment: the socket stays ready as long as someone waits, and would keep the loop busy."""
+        self.log.warning("accept.paused", reason=errno.errorcode.get(number, str(number)), connections=len(self.connections),
+                         seconds=limits.ACCEPT_PAUSE_SECONDS)
+        self.loop.unregister(self.socket.fileno())
+        self.loop.call_later(limits.ACCEPT_PAUSE_SECONDS, self._resume)
+
+    def _resume(self) -> None:
+        if not self.draining and self.socket.fileno() >= 0:
+            self.loop.register(self.socket.fileno(), READ, self)
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
         if address.startswith("::ffff:"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import threading
@@ -176,12 +177,14 @@ def test_a_head_may_come_byte_by_byte(edge):
 
 def test_requests_wait_until_the_answers_before_them_are_taken(edge):
     with edge.connect() as sock:
-        sock.sendall(b"".join(get(b"/large?n=%d" % n) for n in range(200)) + get(b"/pieces"))      # 20 MB of answers
+        sock.sendall(b"".join(get(b"/large?n=%d" % n) for n in range(300)) + get(b"/pieces"))      # 30 MB of answers
         sock.shutdown(socket.SHUT_WR)                           # none of them lost by saying that no more is asked
+        while not any(connection.waiting for connection in list(edge.server.connections)):
+            listeners(edge, 0)
         data = bytearray()
         while piece := sock.recv(1 << 20):
             data += piece
-    assert [int(part.partition(b'"')[0]) for part in data.split(b'{"n":"')[1:]] == list(range(200)) and b"two" in data[-100:]
+    assert [int(part.partition(b'"')[0]) for part in data.split(b'{"n":"')[1:]] == list(range(300)) and b"two" in data[-100:]
     assert edge.waiting == 0
 
 
@@ -191,8 +194,8 @@ def test_a_stored_answer_is_not_piled_up_for_a_caller_that_does_not_read(edge):
         sock.sendall(get(b"/document"))
         read_answer(sock)
         sock.sendall(request)
-        while not any(connection.waiting for connection in edge.server.connections):
-            pass
+        while not any(connection.waiting for connection in list(edge.server.connections)):
+            listeners(edge, 0)
         for _ in range(50):
             sock.sendall(get(b"/document"))                     # whose bytes are known
         sock.sendall(get(b"/document", b"Connection: close\r\n"))
@@ -492,6 +495,37 @@ def test_five_hundred_callers_at_the_same_instant_are_all_answered(edge):
     assert all(status_of(read_answer(sock)) == 200 for sock in socks)
     for sock in socks:
         sock.close()
+
+
+def test_a_node_without_descriptors_to_spare_rests_before_it_accepts_again(edge, monkeypatch):
+    class Full:
+        """The listening socket of a process that may open nothing more."""
+        tries, real = 0, edge.server.socket
+
+        def accept(self):
+            Full.tries += 1
+            raise OSError(errno.EMFILE, "too many open files")
+
+        def fileno(self):
+            return self.real.fileno()
+
+    monkeypatch.setattr(limits, "ACCEPT_PAUSE_SECONDS", 3600.0)
+    waits = []
+    real_later = edge.loop.call_later
+    monkeypatch.setattr(edge.loop, "call_later", lambda seconds, act: waits.append((seconds, act)) or real_later(seconds, act))
+    with edge.connect() as known:
+        known.sendall(get(b"/echo/before"))
+        assert b"before" in read_answer(known)
+        edge.server.socket = Full()
+        with edge.connect() as other:
+            other.sendall(get(b"/echo/other"))
+            while not Full.tries:
+                listeners(edge, 0)
+            known.sendall(get(b"/echo/after"))                  # a whole turn of the loop later
+            assert b"after" in read_answer(known) and Full.tries == 1
+            edge.server.socket = Full.real
+            edge.loop.call_soon(next(act for seconds, act in waits if seconds == 3600.0))
+            assert b"other" in read_answer(other)
 
 
 def test_silent_connections_cost_no_thread(edge):
