@@ -12,6 +12,8 @@ from ..base.records import encode
 from ..contract.route import Auth, Route
 
 ANSWER_BYTES_MAX = 256 * 1024 * 1024         # the largest answer is an artifact's content, base64 in JSON
+OPERATOR_SURFACES = ("mesh", "node")
+SHOWS_ITS_OPERATOR_MORE = frozenset({"directory.status"})     # public routes of the other surfaces
 
 
 class Answer(NamedTuple):
@@ -61,7 +63,8 @@ class Client:
             headers["Content-Type"] = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         if route.auth is Auth.APPMESH and self.appmesh_token:
             headers["Authorization"] = f"Bearer {self.appmesh_token}"
-        elif self.token and route.surface in ("mesh", "node") or self.token and route.auth is Auth.LOCAL_ADMIN:
+        elif self.token and (route.surface in OPERATOR_SURFACES or route.auth is Auth.LOCAL_ADMIN
+                             or route.id in SHOWS_ITS_OPERATOR_MORE):
             headers["X-OCP-Operator-Token"] = self.token
         return headers
 

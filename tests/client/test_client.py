@@ -62,7 +62,8 @@ def test_a_path_without_its_parameter_is_not_asked_for(parameters: dict[str, Any
 
 @pytest.mark.parametrize(("route_id", "parameters", "name", "value"), [
     ("mesh.peers.list", {}, "X-OCP-Operator-Token", "op"), ("node.health.ready", {}, "X-OCP-Operator-Token", "op"),
-    ("oscp.admin.status", {}, "X-OCP-Operator-Token", "op"), ("appmesh.apps.list", {}, "Authorization", "Bearer app"),
+    ("oscp.admin.status", {}, "X-OCP-Operator-Token", "op"), ("directory.status", {}, "X-OCP-Operator-Token", "op"),
+    ("appmesh.apps.list", {}, "Authorization", "Bearer app"),
 ])
 def test_each_surface_is_shown_its_own_token(route_id: str, parameters: dict[str, Any], name: str, value: str) -> None:
     headers = asked(route_id, token="op", appmesh_token="app", **parameters)["headers"]

@@ -178,6 +178,14 @@ def test_the_command_line_dumps_verifies_and_loads(tmp_path, command):
     assert command("verify", str(tmp_path / "none"))[0] == 1 and command("frobnicate")[0] == 2
 
 
+def test_the_status_of_a_node_with_a_token_says_what_only_its_operator_may_see(tmp_path, command):
+    (tmp_path / "token").write_text("a-token-of-the-operator\n")
+    with TrialNode(tmp_path / "node", clock=Clock(), operator_token="a-token-of-the-operator") as node:
+        told = [json.loads(command("status", "--url", node.url, "--json", *more)[1])
+                for more in ((), ("--token-file", str(tmp_path / "token")))]
+    assert "lan" not in told[0] and told[1]["lan"] == {"state": "off"} and "figures" in told[1]
+
+
 def test_a_dump_is_published_at_another_directory_as_fast_as_it_wants(tmp_path, shelves, command):
     one, _ = shelves
     one.clock.seconds = Clock().time()
