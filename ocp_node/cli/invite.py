@@ -8,6 +8,8 @@ from typing import Any
 
 from ..base import qr
 from ..base.clock import Clock
+from ..http.gates import is_loopback
+from ..http.target import target_of
 from . import arguments, node, outcome, output
 
 ASK_SECONDS = 1.0                # between two looks at whether the code was used
@@ -24,14 +26,15 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
                         help="what the other device becomes here")
     parser.add_argument("--minutes", type=arguments.amount, default=10.0, metavar="N",
                         help="for how long the code is good (default: 10)")
-    parser.add_argument("--base-url", default="", metavar="URL",
+    parser.add_argument("--base-url", default="", metavar="URL",          # for the help: the setting of that name takes it
                         help="where the other device reaches this node (default: as it is advertised)")
     parser.add_argument("--no-wait", action="store_true", help="do not wait until the code is used")
     node.add_arguments(parser)
     own, settings = arguments.parse(parser, argv, environ)
     asked = node.named(own, settings)
+    base_url = settings.base_url if settings.origin("base_url").startswith("flag") else ""
     made = asked.ask("mesh.invitations.create", {"trust_tier": own.tier, "seconds": round(own.minutes * 60),
-                                                 "base_url": own.base_url})
+                                                 "base_url": base_url})
     if not made.ok:
         return node.show(made, own.json)
     invitation: dict[str, Any] = made.body
@@ -52,6 +55,10 @@ def _tell(invitation: Mapping[str, Any]) -> None:
     print(f"on the other device:  python3 ocp.py join {invitation['code']}\n"
           f"this node:            {invitation['base_url']}, key {invitation['fingerprint']}\n"
           f"good once, until:     {invitation['expires_at']}, for the tier {invitation['trust_tier']}", file=sys.stderr)
+    target = target_of(invitation["base_url"])
+    if target.host == "localhost" or is_loopback(target.host):
+        print("ocp: only this machine reaches that address; start the node with --host 0.0.0.0, or name an address with --base-url",
+              file=sys.stderr)
 
 
 def _wait(asked: node.Node, name: str, as_json: bool) -> int:

@@ -12,6 +12,8 @@ from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
 from ...crypto import boxes
 from ...crypto.envelopes import Card
+from ...http.calls import OutboundError
+from ...http.target import target_of
 from ..peers.connecting import Wanted
 from . import rules, table
 from .records import Invitation, InvitationState, Joined
@@ -80,6 +82,10 @@ def create(room: Invitations, call: Call) -> Write:
     if tier not in rules.TIERS:
         raise Refusal("invalid_request", "unsupported trust tier")
     base_url = (call.body.base_url or room.core.base_url).rstrip("/")
+    try:
+        target_of(base_url)
+    except OutboundError as fault:
+        raise Refusal("invalid_request", f"base_url: {fault.message}") from None
 
     def then(ticket: rules.Ticket) -> Reply:
         return Reply(Invitation(status="ok", id=ticket.id, code=rules.code(ticket), base_url=ticket.base_url, trust_tier=tier,

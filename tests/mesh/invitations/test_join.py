@@ -84,6 +84,22 @@ def test_a_forged_proof_leaves_nothing_behind(nodes):
     assert inviting.get(f"/mesh/invitations/{made['id']}").json["state"] == "open"
 
 
+@pytest.mark.parametrize("base_url", ["foo://x", "here", "http://", "http://a b", "http://u:p@node.example"])
+def test_an_address_that_nobody_could_call_makes_no_code(nodes, base_url):
+    answer = nodes[0].post("/mesh/invitations", {"base_url": base_url})
+    assert answer.status == 400 and answer.json["code"] == "invalid_request" and "base_url" in answer.json["error"], answer
+
+
+def test_the_command_takes_an_address_and_warns_of_one_that_no_other_device_reaches(nodes, tmp_path, capsys):
+    from ocp_node.cli import main
+    for given, address, warned in (([], nodes[0].url, True),
+                                   (["--base-url", "http://192.0.2.7:8421"], "http://192.0.2.7:8421", False)):
+        assert main(["invite", "--no-wait", "--url", nodes[0].url, "--data-dir", str(tmp_path / "none"), *given],
+                    {"HOME": str(tmp_path)}) == 0
+        said = capsys.readouterr().err
+        assert f"this node:            {address}," in said and ("only this machine" in said) is warned
+
+
 def test_the_secret_is_not_stored_in_clear(nodes):
     from ocp_node.mesh.invitations import rules
     inviting, _, _ = nodes
