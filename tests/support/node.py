@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +56,11 @@ def ask(url: str, method: str, path: str, body: Any = None, headers: Mapping[str
 
 class TrialNode:
     """A node that serves until `stop`.  `clock` stands still unless the test advances it.  Its rooms with duties are built,
-    unless the test wants to see that (`duties` False)."""
+    unless the test wants to see that (`duties` False); `before` runs when they are, before the first turn of the loop."""
 
     def __init__(self, folder: Path, *, clock: Clock | None = None, ids: Ids | None = None, log: Log | None = None,
-                 environment: Mapping[str, str] | None = None, duties: bool = True, **settings: Any) -> None:
+                 environment: Mapping[str, str] | None = None, duties: bool = True,
+                 before: Callable[[Node], object] = lambda node: None, **settings: Any) -> None:
         import server_contract
         self.folder = folder
         self.clock = clock or SetClock()
@@ -70,6 +71,7 @@ class TrialNode:
         self.node.open()
         if duties:
             self.node.rooms.complete()
+        before(self.node)
         self.thread = threading.Thread(target=self.node.run, name="edge", daemon=True)
         self.thread.start()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from ...base.errors import Busy
 from ...contract.route import Call, Write
 from ...core import Core, Rooms
 from .. import messages
@@ -38,11 +39,17 @@ class Handshakes:
         for party in self.parties.all():
             left = rules.due_seconds(party, now)
             if left <= 0:
-                self.core.writer.run(lambda connection, party_id=party.id: self.start(connection,
-                                                                                      self.parties.now(connection, party_id)))
+                self.parties.change(party.id, self._start_due)
                 left = rules.AGAIN_SECONDS[0]
             wait = min(wait, left)
         return None if math.isinf(wait) else wait
+
+    def _start_due(self, connection: Any, party: Party) -> None:
+        if rules.due_seconds(party, self.core.clock.time()) <= 0:
+            try:
+                self.start(connection, party)
+            except Busy as busy:                     # one party's full queue holds up no other party
+                self.core.log.info("oscp.handshake_waits", party=party.id, why=busy.message)
 
     def start(self, connection: Any, party: Party) -> None:
         """Our handshake is on its way."""

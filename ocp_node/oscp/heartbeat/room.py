@@ -67,14 +67,13 @@ class Heartbeats:
             state, left = rules.next_state(party, now)
             if state != party.liveness and not (state == "OFFLINE" and now < self._started + AFTER_START_SECONDS
                                                 and party.last_in < self._started):
-                self.core.writer.run(lambda connection, party_id=party.id: self._changed(connection, party_id))
+                self.parties.change(party.id, self._changed)
             elif state != party.liveness:
                 left = self._started + AFTER_START_SECONDS - now
             wait = min(wait, left)
         return wait
 
-    def _changed(self, connection: Any, party_id: str) -> None:
-        party = self.parties.now(connection, party_id)
+    def _changed(self, connection: Any, party: Party) -> None:
         state, _ = rules.next_state(party, self.core.clock.time())
         if state == party.liveness:
             return
@@ -111,13 +110,12 @@ class Heartbeats:
             at = times.text(rules.our_deadline(party.required_interval, self.core.clock.time()), naive_offset_minutes=naive)
             body = jsontext.compact({"offline_mode_at": at}).decode()
             status, _ = self.calls.call(party, "heartbeat", "POST", body, self.core.ids.uuid())
-            self.core.writer.run(lambda connection: self._sent(connection, party.id, status))
+            self.parties.change(party.id, lambda connection, known: self._sent(connection, known, status))
         finally:
             self._sending.discard(party.id)
 
-    def _sent(self, connection: Any, party_id: str, status: int) -> None:
+    def _sent(self, connection: Any, party: Party, status: int) -> None:
         """A refused token is a fact to act on; a lost heartbeat is not worth a write unless it is news."""
-        party = self.parties.now(connection, party_id)
         if status in (401, 403) and party.state == "REGISTERED":
             self.parties.put(connection, party._replace(state="AUTH_FAILED", last_error=f"heartbeat: {status}"))
             connection.event("oscp.peer.auth_failed", surface="oscp", subject=party.id, payload={"name": party.name})

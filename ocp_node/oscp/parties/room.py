@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -209,14 +210,26 @@ class Parties:
             pass
         for party in self.all():
             self.core.writer.run(lambda connection, party_id=party.id: table.bound_seen(connection, party_id))
-            if party.state == "INVITED" and not self._good_first_token(party.id, now):
-                self.core.writer.run(lambda connection, party=party: self.put(connection,
-                                                                              party._replace(state=rules.step(party, "expires"))))
+            if party.state == "INVITED":
+                self.change(party.id, self._expire)
         return SWEEP_SECONDS
 
-    def _good_first_token(self, party_id: str, now: float) -> bool:
-        return any(token.party_id == party_id and token.kind == "A" and not token.void_at and now < token.expires_at
-                   for token in self._tokens.values())
+    def _expire(self, connection: Any, party: Party) -> None:
+        """An invitation that nobody can take any more has failed; one that is being taken has not."""
+        now = self.core.clock.time()
+        good = any(token.kind == "A" and not token.void_at and now < token.expires_at
+                   for token in table.tokens_of(connection, party.id))
+        if party.state == "INVITED" and not good:
+            self.put(connection, party._replace(state=rules.step(party, "expires")))
+
+    def change(self, party_id: str, act: Callable[[Any, Party], None]) -> None:
+        """For what was seen to be due: `act` has changed the party as it stands now, unless it was forgotten.  In a worker or
+        ticker.  What was seen outside of a change may be over, so `act` looks again."""
+        def change(connection: Any) -> None:
+            if table.party(connection, party_id) is not None:
+                act(connection, self.now(connection, party_id))
+
+        self.core.writer.run(change)
 
 
 def build(core: Core, rooms: Rooms) -> Parties:
@@ -228,11 +241,11 @@ def build(core: Core, rooms: Rooms) -> Parties:
 
 def _invite(core: Core, room: Parties) -> None:
     """What the settings invite is there (`oscp_invitations`); what a crash cut off has failed."""
-    now = core.clock.time()
+    now, cut_off = core.clock.time(), [party for party in room.all() if party.state in ("CONNECTING", "REPLYING")]
 
     def change(connection: Any) -> None:
-        for party in room.all():
-            if party.state in ("CONNECTING", "REPLYING"):
+        for party in cut_off:
+            if table.party(connection, party.id) == party:           # or its operator has begun anew already
                 room.put(connection, party._replace(state="FAILED", last_error="the node was stopped while registering"))
         for wanted in core.settings.oscp_invitations:
             if room.named(wanted["local_role"], wanted["peer_role"], wanted["name"]) is None:

@@ -117,14 +117,13 @@ class Registration:
                 continue
             left = party.connecting_since + rules.CONNECT_SECONDS - now
             if left <= 0:
-                self.core.writer.run(lambda connection, party_id=party.id: self._late(connection, party_id))
+                self.parties.change(party.id, self._late)
             else:
                 wait = left if wait is None else min(wait, left)
         return wait if wait is not None else rules.CONNECT_SECONDS
 
-    def _late(self, connection: Any, party_id: str) -> None:
-        party = self.parties.now(connection, party_id)
-        if party.state == "CONNECTING":
+    def _late(self, connection: Any, party: Party) -> None:
+        if party.state == "CONNECTING" and self.core.clock.time() >= party.connecting_since + rules.CONNECT_SECONDS:
             self._failed(connection, party, "no reply within 60 seconds")
 
     def end(self, connection: Any, party: Party) -> None:
