@@ -25,10 +25,15 @@ class Gate:
         self._core = core
         self._rooms = rooms
 
-    def admit_metadata(self, call: Call) -> None:
-        """Metadata are open to all, unless this node asks for its token for every read."""
-        if self._core.settings.read_auth == "token" and not call.caller.operator:
+    def admit_metadata(self, call: Call, artifact: Mapping[str, Any] | None) -> None:
+        """Metadata are open to all, unless this node asks for its token for every read; a grant that stands opens them then."""
+        if self._core.settings.read_auth != "token" or call.caller.operator:
+            return
+        presented = self._judged(call, artifact)
+        if presented is None or artifact is None:
             self._require_operator(call)
+        elif self._rooms["mesh.grants"].is_revoked(presented.grant_id):
+            raise self._rejected(call, Refusal("unauthorized", "grant is revoked"))
 
     def admit_content(self, call: Call, artifact: Mapping[str, Any] | None) -> grants.Presented | None:
         """The caller may have the content: by itself (None), or by a grant that is good but for being spent."""
@@ -56,13 +61,21 @@ class Gate:
                 and self._core.settings.read_auth != "token" and not self._sealed(artifact))
 
     def _sealed(self, artifact: Mapping[str, Any]) -> bool:
-        required = governance.requirements(artifact["metadata"])
-        treaties = optional(self._rooms, "mesh.treaties") if required else None
-        if treaties is None:
+        """Do its metadata or its content name a treaty of this node that is sealed?"""
+        treaties = optional(self._rooms, "mesh.treaties")
+        if treaties is None or not treaties.posture()["count"]:          # the content need not be read
             return False
+        required = governance.requirements(artifact["metadata"]) or governance.requirements({}, self._payload(artifact))
         with self._core.reader.snapshot() as connection:
             found = treaties.validate(connection, required, governance.OPERATION)
         return governance.is_sealed(found)
+
+    def _payload(self, artifact: Mapping[str, Any]) -> Any:
+        replication = self._rooms["mesh.artifacts"].replication
+        try:
+            return replication.payload(artifact["media_type"], artifact["digest"], artifact["size_bytes"])
+        except Refusal:                      # spoiled or gone: that is told where it is opened
+            return None
 
     def _judged(self, call: Call, artifact: Mapping[str, Any] | None) -> grants.Presented | None:
         asked = grants.Asked(method="GET", path=call.target.partition("?")[0], artifact_id=call.path["artifact_id"],

@@ -138,10 +138,10 @@ def _decoded(text: object, bytes_max: int) -> bytes:
 
 def described(artifact: Mapping[str, Any], content: Content, own: Mapping[str, Any]) -> Members:
     """What is stored beside the bytes, of what the publisher said."""
-    given, provided = _object(artifact, "metadata"), _object(artifact, "descriptor")
-    rules.check_sizes(given, provided)
+    given, provided, policy = (_object(artifact, name) for name in ("metadata", "descriptor", "policy"))
+    rules.check_sizes(given, provided, policy)
     metadata = rules.published_metadata(given, {**own, "provided_descriptor": provided})
-    return {"media_type": content.media_type, "metadata": metadata, "policy": _object(artifact, "policy") or dict(rules.DEFAULT_POLICY)}
+    return {"media_type": content.media_type, "metadata": metadata, "policy": policy or dict(rules.DEFAULT_POLICY)}
 
 
 def check_expected(artifact: Mapping[str, Any], blob: Blob, media_type: str) -> None:

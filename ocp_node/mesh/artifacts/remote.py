@@ -105,13 +105,13 @@ def remote_of(answer: object, artifact_id: str = "") -> Remote:
     try:
         media_type = rules.media_type(answer.get("media_type"), rules.BYTES_TYPE)
         metadata = metadata if isinstance(metadata, dict) else {}
-        rules.check_sizes(metadata)
+        policy = rules.policy(answer["policy"] if isinstance(answer.get("policy"), dict) else None)
+        rules.check_sizes(metadata, None, policy)
     except Refusal as reason:
         raise _told(f"remote {reason.message}") from None
     descriptor = answer.get("oci_descriptor")
     return Remote(artifact_id or _text(answer, "id", 256), digest, size, media_type, _text(answer, "owner_peer_id", 128),
-                  rules.policy(answer["policy"] if isinstance(answer.get("policy"), dict) else None), metadata,
-                  _text(answer, "download_url", 2048), _text(descriptor, "digest", 80) if isinstance(descriptor, dict) else "")
+                  policy, metadata, _text(answer, "download_url", 2048), _text(descriptor, "digest", 80) if isinstance(descriptor, dict) else "")
 
 
 def _text(members: Mapping[str, Any], name: str, length: int) -> str:

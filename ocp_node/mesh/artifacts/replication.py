@@ -178,7 +178,7 @@ class Replication:
         artifact = self._room.record(connection, {
             "media_type": remote.media_type, "owner_peer_id": remote.owner_peer_id or source.peer.peer_id, "metadata": metadata,
             "policy": rules.stricter(remote.policy, rules.DEFAULT_POLICY), "id": member.blob_id},
-            blob, lenient=True)
+            blob, remote=True, lenient=True)
         member.artifact = artifact
         connection.event("mesh.artifact.replicated", peer_id=source.peer.peer_id, payload={
             "artifact_id": artifact["id"], "digest": blob.digest, "source_artifact_id": remote.id, "pinned": pin, "route_proof": proof,

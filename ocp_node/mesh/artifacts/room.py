@@ -168,7 +168,7 @@ class Artifacts:
         """The blob is an artifact now, with an event that says so; inside a change.
 
         `descriptor`: id, media_type, policy, metadata, owner_peer_id, request_id; each may be missing.  `remote`: a peer published
-        it, so it is kept no longer than peers may ask for.  `lenient`: what cannot be read of its retention is passed over.
+        it or it is a copy of a peer's, so it is kept no longer than peers may ask for, unless it is pinned.  `lenient`: what cannot be read of its retention is passed over.
         """
         stored = self._made(connection, descriptor, blob, remote, lenient)
         if not table.counted(connection, blob.digest):
@@ -327,8 +327,8 @@ def _opened(room: Artifacts, artifact: Members) -> int:
 
 
 def _metadata(room: Artifacts, call: Call) -> Reply:
-    room.gate.admit_metadata(call)
     artifact = _visited(room, call.path["artifact_id"])
+    room.gate.admit_metadata(call, artifact)
     if artifact is None:
         raise Refusal("not_found", "artifact not found")
     return Reply(_view(call, artifact))

@@ -18,6 +18,7 @@ RETENTION_SECONDS = {"ephemeral": 3_600, "session": 604_800, "durable": 0}     #
 RETENTION_SECONDS_MAX = 3_153_600_000                # a century: deadlines stay texts of one length
 METADATA_BYTES_MAX = 262_144
 DESCRIPTOR_BYTES_MAX = 65_536
+POLICY_BYTES_MAX = 65_536
 MEDIA_TYPE_LENGTH_MAX = 256
 DEFAULT_POLICY = {"classification": "trusted", "mode": "batch"}
 JSON_TYPE = "application/json"
@@ -189,10 +190,13 @@ def with_facts(metadata: Mapping[str, Any], digest: str, size: int, media_type: 
     return {**metadata, "content_sha256": digest, "oci_digest": f"sha256:{digest}", "size_bytes": size, "media_type": media_type}
 
 
-def check_sizes(metadata: Mapping[str, Any], descriptor: Mapping[str, Any] | None = None) -> None:
-    """Neither is larger than a node keeps."""
+def check_sizes(metadata: Mapping[str, Any], descriptor: Mapping[str, Any] | None = None,
+                policy: Mapping[str, Any] | None = None) -> None:
+    """None of them is larger than a node keeps."""
     if descriptor and len(json.dumps(descriptor)) > DESCRIPTOR_BYTES_MAX:
         raise Refusal("too_large", "artifact descriptor too large")
+    if policy and len(json.dumps(policy)) > POLICY_BYTES_MAX:
+        raise Refusal("too_large", "artifact policy too large")
     if len(json.dumps(metadata)) > METADATA_BYTES_MAX:
         raise Refusal("too_large", "artifact metadata too large")
 

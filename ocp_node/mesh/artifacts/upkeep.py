@@ -96,9 +96,9 @@ def _remove(connection: WriteConnection, sweeper: Sweeper, artifact_id: str, dig
 
 
 def _from_peer(metadata: Members, node_id: str) -> bool:
-    """Did a peer publish it here, rather than this node copy it?"""
+    """Did a peer publish it here, or is it a copy of what a peer has?"""
     source = metadata.get("source_peer_id")
-    return bool(source) and source != node_id and not metadata.get("replicated_from_peer_id")
+    return bool(source) and source != node_id or bool(metadata.get("replicated_from_peer_id"))
 
 
 class Sweeper:

@@ -76,6 +76,12 @@ class Grants:
             raise Refusal("unauthorized", reason)
         return presented
 
+    def is_revoked(self, grant_id: str) -> bool:
+        """Has this node taken the grant back?"""
+        with self._core.reader.snapshot() as connection:
+            known = table.standing(connection, grant_id)
+        return known is not None and known[1]
+
     def spend(self, connection: WriteConnection, presented: grants.Presented, artifact_id: str, *, resumed: bool) -> None:
         """The grant has opened the artifact once more, with an event; in a change.  `Refusal("unauthorized")` when it does not.
 

@@ -115,6 +115,8 @@ def test_what_the_publisher_expects_and_finds_is_stored(node: TrialNode, peer: T
     ({"metadata": {"retention_seconds": -1}}, 400, "retention_seconds must be a non-negative integer"),
     ({"metadata": {"notes": "n" * 262_144}}, 413, "artifact metadata too large"),
     ({"descriptor": {"annotations": "n" * 65_536}}, 413, "artifact descriptor too large"),
+    ({"policy": {"notes": "n" * 65_536}}, 413, "artifact policy too large"),
+    ({"policy": {"secret_scopes": ["n"] * 65_536}}, 413, "artifact policy too large"),
     ({"content": "x" * 100_001}, 413, "artifact too large"),
     ({"content": None, "content_base64": base64.b64encode(bytes(100_001)).decode()}, 413, "artifact too large"),
     ({"media_type": "text/plain\r\nX: y"}, 400, "media_type must have at most 256 characters and no control characters"),

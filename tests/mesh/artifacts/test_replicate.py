@@ -113,6 +113,18 @@ def test_a_pin_is_set_on_a_copy_and_on_what_is_here(friends: tuple[TrialNode, Tr
     assert copied(alpha, peer_id="beta-node", artifact_id=other["id"], pin=True)["artifact"]["retention_deadline_at"] == ""
 
 
+@pytest.mark.parametrize("metadata, policy", [({}, {}), ({"retention_seconds": 10**9}, {}), ({"retention_class": "durable"}, {}),
+                                              ({"retention_seconds": 0}, {}), ({}, {"retention": 10**9})])
+def test_a_peer_cannot_make_us_keep_a_copy_longer_than_this_node_allows(alpha: TrialNode, liar: Liar, metadata: Any, policy: Any) -> None:
+    liar.offers("a1", described(metadata=metadata, policy=policy), lambda asked: asked.send(DATA))
+    made = copied(alpha, peer_id="liar-node", artifact_id="a1")["artifact"]
+    assert made["retention_deadline_at"] == "2027-02-14T08:00:00Z"
+    held = copied(alpha, "already_present", peer_id="liar-node", artifact_id="a1", pin=True)["artifact"]
+    assert (held["retention_class"], held["retention_deadline_at"]) == ("durable", "")
+    let_go = alpha.post("/mesh/artifacts/pin", {"artifact_id": made["id"], "pinned": False}).json["artifact"]
+    assert let_go["retention_deadline_at"] == "2027-02-14T08:00:00Z"
+
+
 def test_a_copy_is_read_by_fewer_never_by_more(friends: tuple[TrialNode, TrialNode]) -> None:
     alpha, beta = friends
     for policy, kept_class in (("public", "trusted"), ("trusted", "trusted"), ("private", "private")):
@@ -277,6 +289,19 @@ def test_what_a_sealed_treaty_binds_is_not_for_everybody(beta: TrialNode) -> Non
     assert beta.get(f"/mesh/artifacts/{sealed['id']}", AS_OPERATOR).status == 200
 
 
+@pytest.mark.parametrize("document, status", [
+    (b'{"governance": {"treaty_requirements": ["Treaty/Sealed"]}}', 401),
+    (b'{"continuity": {"overlay": {"treaty_requirements": "treaty/sealed"}}}', 401),
+    (b'{"governance": {"treaty_requirements": ["treaty/open"]}}', 200), (b'{"governance": 5}', 200), (b"[1]", 200), (b"no JSON", 200),
+])
+def test_what_a_sealed_treaty_binds_by_its_content_is_not_for_everybody(beta: TrialNode, document: bytes, status: int) -> None:
+    source = public(beta, document, media_type="application/json")
+    assert beta.get(f"/mesh/artifacts/{source['id']}").status == 200
+    propose(beta, "treaty/sealed", AS_OPERATOR, artifact_export="sealed")
+    assert beta.get(f"/mesh/artifacts/{source['id']}").status == status
+    assert beta.get(f"/mesh/artifacts/{source['id']}", AS_OPERATOR).status == 200
+
+
 # --- a peer that lies --------------------------------------------------------------------------------------------------------------------
 
 DATA = b"the true content " * 1000
@@ -336,6 +361,7 @@ def test_content_without_end_is_cut_off(alpha: TrialNode, liar: Liar) -> None:
     ({"digest": ""}, 502, "remote artifact missing digest"), ({"digest": "../../../../etc/passwd"}, 502, "remote artifact missing digest"),
     ({"digest": None}, 502, "remote artifact missing digest"), ({"digest": "a" * 63 + "/"}, 502, "remote artifact missing digest"),
     ({"metadata": {"x": "y" * 300_000}}, 502, "remote artifact metadata too large"),
+    ({"policy": {"notes": "y" * 70_000}}, 502, "remote artifact policy too large"),
     ({"media_type": "a\r\nb"}, 502, "remote media_type must have at most 256 characters and no control characters"),
     ({"media_type": 5}, 502, "remote media_type must be a string"),
 ])
@@ -361,7 +387,7 @@ def test_what_a_peer_says_of_itself_is_overwritten(alpha: TrialNode, liar: Liar)
               "mirror_verification": {"status": "verified", "peer_id": "you"}, "integrity": {"status": "fine"}, "retention_seconds": -5}
     liar.offers("a1", described(metadata=forged, owner_peer_id="alpha-node" * 40, policy={"classification": "public"}), lambda asked: asked.send(DATA))
     made = copied(alpha, peer_id="liar-node", artifact_id="a1")["artifact"]
-    assert (made["pinned"], made["retention_deadline_at"], made["policy"]["classification"]) == (False, "", "trusted")
+    assert (made["pinned"], made["retention_deadline_at"], made["policy"]["classification"]) == (False, "2027-02-14T08:00:00Z", "trusted")
     assert (made["metadata"]["content_sha256"], made["metadata"]["size_bytes"]) == (sha256(DATA), len(DATA))
     assert made["artifact_sync"]["source_peer_id"] == "liar-node" and "integrity" not in made["metadata"] and len(made["owner_peer_id"]) <= 128
 

@@ -134,6 +134,23 @@ def test_metadata_cost_no_use(node: TrialNode, peer: TrialPeer, artifact: dict[s
     assert read(node, peer, grant, artifact["id"]).status == 200
 
 
+def test_with_reads_behind_the_token_a_grant_opens_metadata_too(tmp_path: Path) -> None:
+    with TrialNode(tmp_path, node_id="serving-node", operator_token=TOKEN, trusted_proxies=("127.0.0.1",), read_auth="token") as node:
+        peer, made = known(node, "reading-node", ""), store(node, b"private content", policy={"classification": "private"})
+        grant, other = issued(node, artifact_id=made["id"], max_uses=2), issued(node, artifact_id="another")
+        asked = f"/mesh/artifacts/{made['id']}?include_content=0"
+        answer = read(node, peer, grant, made["id"], "?include_content=0")
+        assert answer.status == 200 and "content_base64" not in answer.json
+        assert content(read(node, peer, grant, made["id"])) == b"private content"
+        assert read(node, peer, grant, made["id"], "?include_content=0").status == 200
+        assert node.get(asked, FROM_LAN).status == 401
+        assert rejected(read(node, peer, other, made["id"], "?include_content=0"), "scope names another artifact")
+        assert rejected(read(node, known(node, "a-thief", ""), grant, made["id"], "?include_content=0"), "proof signature verification failed")
+        assert read(node, peer, grant, "nothing", "?include_content=0").status == 401
+        post(node, f"/mesh/grants/{grant['grant_id']}/revoke")
+        assert rejected(read(node, peer, grant, made["id"], "?include_content=0"), "grant is revoked")
+
+
 def test_the_rest_of_a_delivery_is_no_delivery_of_its_own(node: TrialNode, peer: TrialPeer, artifact: dict[str, Any]) -> None:
     grant = issued(node, artifact_id=artifact["id"])
     assert rejected(read(node, peer, issued(node, artifact_id="another"), artifact["id"], Range="bytes=5-", **BYTES), "scope names another artifact")
