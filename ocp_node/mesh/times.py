@@ -8,6 +8,7 @@ from ..base.clock import EPOCH, UTC, instant_text
 from ..base.errors import Refusal
 
 TEXT_LENGTH_MAX = 64
+SECONDS_MAX = 253_402_300_799.0      # the last second of the year 9999: texts of one length compare like their instants
 
 
 def instant(value: object, field: str) -> str:
@@ -25,4 +26,6 @@ def instant(value: object, field: str) -> str:
         seconds = ((at if at.tzinfo else at.replace(tzinfo=UTC)) - EPOCH).total_seconds()
     except (ValueError, OverflowError):
         raise Refusal("invalid_request", f"{field} must be an ISO-8601 timestamp") from None
+    if seconds >= SECONDS_MAX + 1:            # its text would be later than any other and compare as earlier
+        raise Refusal("invalid_request", f"{field} must be an ISO-8601 timestamp")
     return instant_text(max(0.0, seconds))

@@ -27,6 +27,7 @@ def test_what_is_asked_is_pending_and_normalised() -> None:
 
 @pytest.mark.parametrize("wanted, text", [
     ({"title": ""}, "approval title is required"), ({"expires_at": "tomorrow"}, "expires_at must be an ISO-8601 timestamp"),
+    ({"expires_at": "9999-12-31T23:59:59-12:00"}, "expires_at must be an ISO-8601 timestamp"),        # in UTC a year of five digits
     ({"expires_at": 7}, "expires_at must be an ISO-8601 timestamp"), ({"metadata": "m"}, "metadata must be an object"),
     ({"summary": "s" * 16_385}, "summary must be at most 16384 characters"),
 ])
