@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from ...base import jsontext
 from ...base.errors import Refusal
 from ...core import Core, Rooms
 from ...http.calls import OutboundError, peer_refusal
 from ...http.target import target_of
+from ..handshake.rules import CARD_BYTES_MAX
 from ..peers.peer import Peer
 
 Members = dict[str, Any]
@@ -104,6 +106,10 @@ def checked_manifest(manifest: Members) -> Members:
         raise Refusal("peer_unreachable", "peer card is missing organism_id")
     if len(_text(card, "organism_id")) > 128:
         raise Refusal("peer_unreachable", "peer card has an organism_id that is too long")
+    if not _text(card, "organism_id").isprintable():
+        raise Refusal("peer_unreachable", "peer card has an organism_id that is not printable")
+    if len(jsontext.ascii_text(card)) > CARD_BYTES_MAX:
+        raise Refusal("peer_unreachable", f"the peer's card is larger than {CARD_BYTES_MAX} bytes")
     if manifest.get("protocol_version") != WIRE_VERSION:
         raise Refusal("peer_unreachable", "unsupported mesh protocol version")
     key = _text(card, "public_key").lower()

@@ -6,14 +6,12 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...base import jsontext
 from ...base.errors import Refusal
 from ...base.sightings import Sighting
 from ...contract.dialect_schema import validate
 from ...contract.published import published
 from ...core import Core, Rooms
 from ...http.lanes import gather
-from ..handshake.rules import CARD_BYTES_MAX
 from ..peers import rules as tiers
 from . import candidate as candidates
 from . import rules, table
@@ -100,10 +98,8 @@ class Seeking:
         manifest: Members = self._calls.manifest(url, timeout, loopback=loopback)
         card = manifest["organism_card"]
         peer_id = card["organism_id"].strip()
-        if not peer_id.isprintable() or validate(manifest, "MeshManifest", published().schemas):
+        if validate(manifest, "MeshManifest", published().schemas):
             raise Refusal("peer_unreachable", "the peer's manifest is not valid")
-        if len(jsontext.ascii_text(card)) > CARD_BYTES_MAX:
-            raise Refusal("peer_unreachable", f"the peer's card is larger than {CARD_BYTES_MAX} bytes")
         own, known = self._core.identity, self._peers.find(peer_id)
         candidates.impostor(card, own.node_id, own.public_key_hex)
         if known is not None and known.public_key not in ("", card["public_key"].lower()):

@@ -7,6 +7,8 @@ from typing import Any
 
 from ...base import jsontext
 from ...base.errors import Refusal
+from ...http.calls import OutboundError
+from ...http.target import target_of
 from ..device_profile.rules import lenient, normalised
 
 Members = dict[str, Any]
@@ -55,10 +57,17 @@ def _line(value: object, length_max: int) -> str:
 
 
 def _url(value: object) -> str:
-    """The URL without a trailing slash; "" for what is no HTTP URL."""
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")) or len(value) > URL_LENGTH_MAX:
+    """The URL without a trailing slash; "" for what is no base URL.
+
+    One with a query would let its owner choose what this node asks of the address that it names.
+    """
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")) or "?" in value or len(value) > URL_LENGTH_MAX:
         return ""
-    return value.rstrip("/") if all("!" <= letter <= "~" for letter in value) else ""
+    try:
+        target_of(value)
+    except OutboundError:
+        return ""
+    return value.rstrip("/")
 
 
 def _objects(value: object, count_max: int, bytes_max: int) -> list[Members]:

@@ -191,7 +191,7 @@ LIAR = TrialPeer("liar")
     ({"protocol_version": "sovereign-mesh/v1", "organism_card": LIAR.card()}, "the peer's manifest is not valid"),
     ({**manifest(LIAR), "workers": "many"}, "the peer's manifest is not valid"),
     (manifest(LIAR, capability_cards="all"), "the peer's manifest is not valid"),
-    (manifest(LIAR, organism_id="li\nar"), "the peer's manifest is not valid"),
+    (manifest(LIAR, organism_id="li\nar"), "peer card has an organism_id that is not printable"),
     (manifest(LIAR, public_key="00"), "peer card is missing public_key"),
     (manifest(LIAR, organism_id="x" * 129), "peer card has an organism_id that is too long"),
     (manifest(LIAR, padding="x" * 70_000), "the peer's card is larger than 65536 bytes"),

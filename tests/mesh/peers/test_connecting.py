@@ -261,6 +261,8 @@ def test_our_operator_token_never_leaves_the_node(tmp_path: Path) -> None:
     ({"/mesh/manifest": {**Liar().manifest(), "protocol_version": "sovereign-mesh/v9"}}, "unsupported mesh protocol version"),
     ({"/mesh/manifest": Liar().manifest(public_key="zz")}, "peer card is missing public_key"),
     ({"/mesh/manifest": Liar().manifest(organism_id="x" * 200)}, "peer card has an organism_id that is too long"),
+    ({"/mesh/manifest": Liar().manifest(organism_id="a\nb")}, "peer card has an organism_id that is not printable"),
+    ({"/mesh/manifest": Liar().manifest(padding="x" * 70_000)}, "the peer's card is larger than 65536 bytes"),
     ({"/mesh/manifest": {**Liar().manifest(), "padding": "x" * 300_000}}, "the answer is too large"),
     ({"/mesh/handshake": {"status": "ok"}}, "the peer's answer to the handshake is not valid"),
     ({"/mesh/handshake": {"status": "ok", "mesh_session_id": "m", "peer": "x"}},
@@ -290,6 +292,13 @@ def test_an_answer_that_another_one_signed_is_refused(tmp_path: Path, signer: st
         with Scripted(liar.answer) as server:
             assert connect(node, base_url=server.url).json["error"] == "the answer to the handshake was not signed by the peer"
             assert peers(node) == {}
+
+
+def test_a_peer_cannot_choose_what_is_asked_of_the_address_it_names(tmp_path: Path) -> None:
+    with TrialNode(tmp_path) as node, Scripted(Liar().answer) as victim:
+        TrialPeer("liar").shakes_hands(node, endpoint_url=f"{victim.url}/reboot?now=1&x=")
+        answer = node.post("/mesh/peers/sync", {"peer_id": "liar"})
+        assert (answer.status, answer.json["error"], victim.asked) == (404, "peer endpoint_url is unavailable", [])
 
 
 def test_a_node_whose_key_has_changed_is_refused_everywhere(tmp_path: Path) -> None:

@@ -121,6 +121,11 @@ def test_a_flood_of_strangers_pushes_out_only_who_is_long_silent() -> None:
     ({"endpoint_url": "http://192.0.2.1:8421/"}, "endpoint_url", "http://192.0.2.1:8421"),
     ({"endpoint_url": "http://192.0.2.1:8421"}, "stream_url", "http://192.0.2.1:8421/mesh/stream"),
     ({"endpoint_url": "javascript:alert(1)"}, "endpoint_url", ""), ({"endpoint_url": "file:///etc/passwd"}, "endpoint_url", ""),
+    *[({"endpoint_url": url}, "endpoint_url", "") for url in (
+        "http://192.0.2.1/reboot?x=", "http://192.0.2.1/#x", "http://user:word@192.0.2.1", "http://127.1:80", "http://[::1")],
+    ({"endpoint_url": "http://192.0.2.1/mesh-one"}, "endpoint_url",
+                                                           "http://192.0.2.1/mesh-one"),
+    ({"stream_url": "http://192.0.2.1/x?y"}, "stream_url", ""),
     ({"endpoint_url": "http://a\r\nX: y"}, "endpoint_url", ""), ({"endpoint_url": "http://" + "a" * 3000}, "endpoint_url", ""),
     ({"capability_cards": [{"name": "python"}, "junk", 5]}, "capability_cards", [{"name": "python"}]),
     ({"capability_cards": [{"name": str(number)} for number in range(99)]}, "capability_cards",
