@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MESSAGE_LENGTH_MAX = 500
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE"})
 WORDS = {"minimum": "is too small", "maximum": "is too large", "max-length": "is too long", "min-length": "is too short",
-         "pattern": "has the wrong form",
+         "pattern": "has the wrong form", "nul": "has the character U+0000",
          "enum": "is not an accepted value", "max-items": "has too many entries", "required": "is missing"}
 
 

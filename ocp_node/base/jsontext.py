@@ -14,6 +14,7 @@ from typing import Any
 from .errors import Malformed, Problem
 
 DEPTH_MAX = 64          # nesting of lists and objects; the deepest published document has 14
+FLOAT_DIGITS = 308      # so many digits are a number that every float can hold
 Json = object
 
 
@@ -39,7 +40,14 @@ def _finite(text: str) -> float:
     return number
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant, parse_float=_finite)
+def _whole(text: str) -> int:
+    number = int(text)
+    if len(text) > FLOAT_DIGITS:
+        _finite(text)                # who reads numbers as floats must not find an infinite one either
+    return number
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_constant, parse_float=_finite, parse_int=_whole)
 
 
 def parse(raw: bytes | bytearray | memoryview, depth_max: int = DEPTH_MAX) -> Json:

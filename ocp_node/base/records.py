@@ -10,7 +10,8 @@ A record is a frozen, slotted dataclass with named arguments.  `wire(...)` gives
 
 Supported types: str int float bool, `object` (any JSON value), dict (any object), `dict[str, T]`, `list[T]`,
 `tuple[T, ...]`, `T | None` (null is allowed), enums with text values, and other records.
-`True` is not an integer, `1.0` is not one either, an integer is a number.
+`True` is not an integer, `1.0` is not one either, an integer is a number.  Integers are those of 64 bits, and no text has U+0000:
+the database keeps no others, and its functions see a text end there.
 Unknown members are ignored; a record with a `whole()` field keeps the document as it came.
 """
 
@@ -34,6 +35,7 @@ MISSING: Any = dataclasses.MISSING
 PROBLEMS_MAX = 50            # problems named in one answer; a hostile list must not become a longer one
 LIST_ITEMS_MAX = 10_000      # where a field names no bound of its own
 TEXT_LENGTH_MAX = 1_048_576  # characters, where a field names no bound of its own
+INTEGER_MAX = 2**63 - 1
 
 
 def wire(name: str = "", *, default: object = MISSING, factory: Callable[[], object] = MISSING, minimum: float | None = None,
@@ -234,6 +236,14 @@ def _typed(kind: type, word: str) -> Reader:
     return read
 
 
+def _text(value: Any, place: Place, decoding: _Decoding) -> Any:
+    if type(value) is not str:
+        decoding.add(place, "type", "string", word_of(value))
+    elif "\0" in value:
+        decoding.add(place, "nul")
+    return value
+
+
 def _number(value: Any, place: Place, decoding: _Decoding) -> Any:
     if type(value) not in (int, float):
         decoding.add(place, "type", "number", word_of(value))
@@ -242,7 +252,7 @@ def _number(value: Any, place: Place, decoding: _Decoding) -> Any:
 
 
 _PLAIN: dict[Any, Reader] = {
-    str: _typed(str, "string"), int: _typed(int, "integer"), bool: _typed(bool, "boolean"), dict: _typed(dict, "object"),
+    str: _text, int: _typed(int, "integer"), bool: _typed(bool, "boolean"), dict: _typed(dict, "object"),
     list: _typed(list, "array"), float: _number,
 }
 
@@ -323,6 +333,8 @@ def _bounds(facts: Mapping[str, Any]) -> list[tuple[Callable[[Any], bool], str, 
         tests.append((lambda value: value >= minimum, "minimum", minimum))
     if maximum is not None:
         tests.append((lambda value: value <= maximum, "maximum", maximum))
+    tests.append((lambda value: type(value) is not int or value <= INTEGER_MAX, "maximum", INTEGER_MAX))
+    tests.append((lambda value: type(value) is not int or value >= -INTEGER_MAX, "minimum", -INTEGER_MAX))
     length_min, items_min = facts.get("length_min") or 0, facts.get("items_min") or 0
     length_max = TEXT_LENGTH_MAX if facts.get("length_max") is None else facts["length_max"]
     items_max = LIST_ITEMS_MAX if facts.get("items_max") is None else facts["items_max"]

@@ -200,12 +200,14 @@ def _blank_or_text(members: Mapping[str, Any], name: str) -> str:
 
 
 def _text(request: Mapping[str, Any], name: str, length_max: int) -> str:
-    """The trimmed member, which is neither blank nor, as it came, longer than `length_max`."""
+    """The trimmed member, which is neither blank nor, as it came, longer than `length_max`, and can be shown in one line."""
     text = _blank_or_text(request, name)
     if not text:
         raise Refusal("invalid_request", f"{name} is required")
     if len(request[name]) > length_max:
         raise Refusal("invalid_request", f"{name} is longer than {length_max} characters")
+    if not text.isprintable():
+        raise Refusal("invalid_request", f"{name} has characters that are not printable")
     return text
 
 

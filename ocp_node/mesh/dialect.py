@@ -79,6 +79,8 @@ def worded(problem: Problem) -> str:
         return f"{name} is required"
     if problem.code == "type":
         return f"{name} must be {_KINDS.get(problem.expected, 'a ' + problem.expected)}"
+    if problem.code == "nul":
+        return f"{name} must not have the character U+0000"
     bounds = {"minimum": "at least", "maximum": "at most", "max-length": "no longer than", "min-length": "no shorter than",
               "max-items": "no more than", "enum": "one of"}
     return f"{name} must be {bounds.get(problem.code, problem.code)} {problem.expected}".strip()

@@ -80,6 +80,8 @@ def text(value: object, field: str, length_max: int = WORD_LENGTH_MAX) -> str:
     value = value.strip()
     if len(value) > length_max:
         raise wrong(field, f"at most {length_max} characters")
+    if "\0" in value:
+        raise Refusal("invalid_request", f"{field} must not have the character U+0000")
     return value
 
 

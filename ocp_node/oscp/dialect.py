@@ -19,7 +19,7 @@ WORDS: Mapping[str, str] = {
     "required": "is missing", "type": "has the wrong type", "enum": "is not an accepted value", "minimum": "is too small",
     "maximum": "is too large",
     "min-length": "is empty", "max-length": "is too long", "min-items": "is empty", "max-items": "has too many entries",
-    "pattern": "has the wrong form",
+    "pattern": "has the wrong form", "nul": "has the character U+0000",
     "unique-items": "repeats an entry", "date-time": "is not a time with a zone", "too-deep": "is nested too deeply",
     "invalid-unicode": "is not valid text",
 }

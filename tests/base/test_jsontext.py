@@ -13,7 +13,8 @@ from ocp_node.base.errors import Malformed
 REFUSED = {
     "nothing": b"", "blanks": b"  \n", "half": b'{"a":', "two values": b"1 2", "trailing comma": b"[1,]", "comment": b"/* */1",
     "single quotes": b"{'a':1}", "NaN": b"NaN", "Infinity": b"[Infinity]", "minus Infinity": b'{"a":-Infinity}',
-    "a number past the range": b"1e999", "one deep inside": b'{"a":[1,{"b":-1e400}]}', "a leading zero": b"01", "a plus": b"+1",
+    "a number past the range": b"1e999", "one deep inside": b'{"a":[1,{"b":-1e400}]}',
+    "an integer past the range": b"2" + b"0" * 308, "an integer without end": b"[-" + b"9" * 5000 + b"]", "a leading zero": b"01", "a plus": b"+1",
     "hexadecimal": b"0x1", "a bare point": b".5", "a repeated name": b'{"a":1,"a":2}',
     "a repeated name inside": b'[{"a":{"b":1,"b":1}}]',
     "a name repeated by an escape": b'{"a":1,"\\u0061":2}', "UTF-8 that is none": b'"\xff"', "an overlong form": b'"\xc0\xaf"',
@@ -35,7 +36,7 @@ def test_it_is_refused(raw: bytes) -> None:
 @pytest.mark.parametrize("raw, value", [
     (b"{}", {}), (b" [1, 2.5, -3e2] ", [1, 2.5, -300.0]), (b'"\\ud83d\\ude00"', "\U0001f600"), ('"é😀"'.encode(), "é😀"),
     (b"null", None), (b'{"a":{"a":1}}', {"a": {"a": 1}}), (b"123456789012345678901234567890", 123456789012345678901234567890),
-    (b'{"":0}', {"": 0}), (b'"\\u0000"', "\0"), (b"1e-400", 0.0), (b'"NaN"', "NaN"),
+    (b"1" + b"0" * 308, 10**308), (b'{"":0}', {"": 0}), (b'"\\u0000"', "\0"), (b"1e-400", 0.0), (b'"NaN"', "NaN"),
 ])
 def test_what_is_json_is_read(raw: bytes, value: object) -> None:
     assert jsontext.parse(raw) == value

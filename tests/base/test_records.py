@@ -44,6 +44,7 @@ class Sample:
     numbers: dict[str, int] = wire(factory=dict)
     value: object = None
     even: int = wire(default=0, check=lambda number: "odd" if number % 2 else "")
+    wide: int = 0
 
 
 @record
@@ -90,6 +91,10 @@ def test_a_record_cannot_be_changed_and_has_named_arguments() -> None:
     ("count", -1, ("$.count", "minimum", "0", "")),
     ("count", 11, ("$.count", "maximum", "10", "")),
     ("count", 10**400, ("$.count", "maximum", "10", "")),
+    ("wide", 2**63, ("$.wide", "maximum", str(2**63 - 1), "")),
+    ("wide", -2**63, ("$.wide", "minimum", str(1 - 2**63), "")),
+    ("word", "a\0", ("$.word", "nul", "", "")),
+    ("words", ["a", "\0"], ("$.words[1]", "nul", "", "")),
     ("share", True, ("$.share", "type", "number", "boolean")),
     ("share", 1.01, ("$.share", "maximum", "1", "")),
     ("on", 1, ("$.on", "type", "boolean", "integer")),
@@ -191,6 +196,7 @@ class Asked:
     share: float | None = None
     all: bool = False
     word: str = wire(default="", length_max=5)
+    wide: int = 0
 
 
 @pytest.mark.parametrize("texts, found", [
@@ -207,6 +213,7 @@ def test_query_texts_are_read_as_the_type_of_their_field(texts: dict[str, str], 
 @pytest.mark.parametrize("texts, place, code", [
     ({"limit": "x"}, "$.limit", "type"), ({"limit": "1.0"}, "$.limit", "type"), ({"limit": "1_0"}, "$.limit", "type"),
     ({"limit": "١"}, "$.limit", "type"), ({"limit": " 1"}, "$.limit", "type"), ({"limit": "9" * 30}, "$.limit", "type"),
+    ({"wide": str(2**63)}, "$.wide", "maximum"), ({"wide": str(-2**63)}, "$.wide", "minimum"), ({"word": "\0"}, "$.word", "nul"),
     ({"limit": "0"}, "$.limit", "minimum"), ({"limit": "101"}, "$.limit", "maximum"), ({"share": "nan"}, "$.share", "type"),
     ({"share": "1e5"}, "$.share", "type"), ({"word": "abcdef"}, "$.word", "max-length"),
 ])

@@ -68,6 +68,8 @@ def _text(handoff: Mapping[str, Any], name: str, length_max: int) -> str:
         raise Refusal("invalid_request", f"handoff.{name} must be a string")
     if len(value) > length_max:
         raise Refusal("invalid_request", f"handoff.{name} is longer than {length_max} characters")
+    if "\0" in value:
+        raise Refusal("invalid_request", f"handoff.{name} must not have the character U+0000")
     return value.strip()
 
 

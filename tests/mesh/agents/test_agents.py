@@ -90,6 +90,7 @@ def test_a_repeated_request_has_its_effect_once_for_each_peer(tmp_path: Path) ->
     ({"summary": ""}, 400, "handoff.summary is required"), ({"summary": "  "}, 400, "handoff.summary is required"),
     ({"summary": 5}, 400, "handoff.summary must be a string"), ({"summary": "x" * 5000}, 400,
                                                                 "handoff.summary is longer than 4096 characters"),
+    ({"summary": "\0work"}, 400, "handoff.summary must not have the character U+0000"),
     ({"to_peer_id": "somebody"}, 403, "handoff is for another node"), ({"constraints": []}, 200, ""),
     ({"constraints": [1]}, 400, "handoff.constraints must be an object"), ({"artifact_refs": "x"}, 400,
                                                                            "handoff.artifact_refs must be an array"),

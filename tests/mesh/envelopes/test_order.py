@@ -70,6 +70,10 @@ def test_the_first_fault_in_the_protocols_order_is_told(node: TrialNode, place: 
     ("nonce", "", "nonce is required"), ("nonce", "n" * 129, "nonce is longer than 128 characters"),
     ("request_id", " ", "request_id is required"), ("request_id", "r" * 201, "request_id is longer than 200 characters"),
     ("node_id", "n" * 129, "node_id is longer than 128 characters"),
+    ("node_id", "\0friend", "node_id has characters that are not printable"),
+    ("node_id", "a\nb", "node_id has characters that are not printable"),
+    ("nonce", "\0", "nonce has characters that are not printable"),
+    ("request_id", "\0r", "request_id has characters that are not printable"),
 ])
 def test_every_member_has_its_bounds(node: TrialNode, name: str, value: str, text: str) -> None:
     peer = TrialPeer("friend")

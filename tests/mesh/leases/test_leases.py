@@ -86,6 +86,7 @@ def test_the_same_peer_may_lease_again_and_holds_on_until_all_are_over(tmp_path:
 @pytest.mark.parametrize("path, body, status, text", [
     ("acquire", {"resource": "r"}, 400, "peer_id is required"), ("acquire", {"peer_id": "p"}, 400, "resource is required"),
     ("acquire", {"peer_id": "p", "resource": "  "}, 400, "resource is required"), ("acquire", {}, 400, "resource is required"),
+    ("acquire", {"peer_id": "p", "resource": "\0r"}, 400, "resource must not have the character U+0000"),
     ("acquire", {"peer_id": "p", "resource": "r", "color": "red"}, 400, "unknown member: color"),
     ("acquire", {"peer_id": "p", "resource": "r", "ttl_seconds": "soon"}, 400, "ttl_seconds must be an integer"),
     ("acquire", {"peer_id": "p", "resource": "r", "ttl_seconds": True}, 400, "ttl_seconds must be an integer"),
