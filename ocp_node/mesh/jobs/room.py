@@ -318,7 +318,7 @@ class Jobs:
         with self.reader.snapshot() as connection:
             old = table.ended_before(connection, before, PURGED_MAX)
         if old:
-            self.writer.run(lambda connection: table.delete(connection, old))
+            self.writer.run(lambda connection: table.forget(connection, old, before))
         return len(old)
 
     # --- secrets

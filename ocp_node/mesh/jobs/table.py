@@ -172,9 +172,10 @@ def ended_before(connection: sqlite3.Connection, before: str, limit: int) -> lis
     return [row[0] for row in rows]
 
 
-def delete(connection: sqlite3.Connection, job_ids: Iterable[str]) -> None:
-    """The jobs are forgotten, with their attempts and messages."""
-    connection.executemany("DELETE FROM mesh_job WHERE id = ?", [(job_id,) for job_id in job_ids])
+def forget(connection: sqlite3.Connection, job_ids: Iterable[str], before: str) -> None:
+    """The jobs are forgotten, with their attempts and messages, unless somebody has begun them anew meanwhile."""
+    connection.executemany("DELETE FROM mesh_job WHERE id = ? AND finished_at <> '' AND finished_at < ?",
+                           [(job_id, before) for job_id in job_ids])
 
 
 # --- attempts

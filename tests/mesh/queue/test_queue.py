@@ -181,6 +181,17 @@ def test_jobs_that_ended_long_ago_are_forgotten_with_all_they_had(tmp_path: Path
         assert metrics(node)["counts"] == {"queued": 1, "inflight": 0, "acked": 0, "dead_letter": 0, "cancelled": 0}
 
 
+def test_an_old_job_that_is_begun_anew_while_the_purge_looks_is_kept(node: TrialNode) -> None:
+    job = fail(node, (queued(node), taken(node))[1]["attempt"]["id"], retryable=False)["job"]
+    before = "2099-01-01T00:00:00Z"
+    with node.core.reader.snapshot() as connection:
+        seen = jobs_table.ended_before(connection, before, 10)
+    assert seen == [job["id"]]
+    node.post(f"/mesh/jobs/{job['id']}/restart", {})
+    node.core.writer.run(lambda connection: jobs_table.forget(connection, seen, before))
+    assert job_of(node, job["id"])["status"] == "queued"
+
+
 # --- replay
 
 def dead(node: TrialNode, **job: Any) -> Members:
