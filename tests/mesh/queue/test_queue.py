@@ -189,7 +189,7 @@ def test_an_old_job_that_is_begun_anew_while_the_purge_looks_is_kept(node: Trial
     assert seen == [job["id"]]
     node.post(f"/mesh/jobs/{job['id']}/restart", {})
     node.core.writer.run(lambda connection: jobs_table.forget(connection, seen, before))
-    assert job_of(node, job["id"])["status"] == "queued"
+    assert job_of(node, job["id"])["status"] == "retry_wait"
 
 
 # --- replay
