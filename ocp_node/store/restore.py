@@ -34,6 +34,8 @@ def restore(data: Path, source: Path, clock: Clock, ids: Ids, *, places: Places 
     is damaged, foreign or newer.
     """
     places = places or Places(data)
+    if not source.is_file():
+        raise Unusable(f"the backup {source} does not exist, or is no file; nothing was changed")
     folder.prepare(data)
     with NodeLock(data):
         finish(data)

@@ -402,8 +402,9 @@ def test_a_file_that_is_no_backup_is_refused(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_backup_that_is_missing_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="none.tar does not exist"):
+    with pytest.raises(Unusable, match="the backup .*none.tar does not exist, or is no file; nothing was changed"):
         restore(tmp_path / "data", tmp_path / "none.tar", CLOCK, Ids())
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_backup_of_a_newer_program_is_refused(tmp_path: Path) -> None:
