@@ -121,6 +121,22 @@ def test_every_filtered_list_is_read_from_an_index_in_order(node: TrialNode, nam
     assert plan and all("USING INDEX" in step or "USING COVERING INDEX" in step for step in plan) and "TEMP B-TREE" not in str(plan), plan
 
 
+@pytest.mark.parametrize("names, index", [
+    (("digest", "owner_peer_id"), "digest"), (("digest", "media_type", "retention_class"), "digest"), (("artifact_kind", "digest"), "digest"),
+    (("attempt_id", "job_id"), "attempt"), (("job_id", "retention_class", "media_type"), "job"), (("parent_artifact_id", "owner_peer_id"), "parent"),
+    (("artifact_kind", "retention_class"), "kind"), (("owner_peer_id", "media_type"), "owner"), (table.FILTERS, "digest"),
+])
+def test_of_several_filters_the_one_that_leaves_least_is_looked_up(node: TrialNode, names: tuple[str, ...], index: str) -> None:
+    """However many artifacts one node, class or media type has, what names a content or a job besides is found at once."""
+    asked: list[str] = []
+    with node.core.reader.snapshot() as connection:
+        connection.set_trace_callback(asked.append)
+        table.matching(connection, dict.fromkeys(names, "x"), "2027", 25, private=False, bytes_max=10**6)
+        connection.set_trace_callback(None)
+        plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + asked[0])]
+    assert len(plan) == 1 and f"USING INDEX mesh_artifact_{index} (" in plan[0], plan
+
+
 def test_strangers_see_no_paths_and_no_private_artifacts(node: TrialNode) -> None:
     store(node, b"1", policy={"classification": "private"})
     shown = store(node, b"2", provided_descriptor={"annotations": {}})
