@@ -68,12 +68,12 @@ def register(room: Catalogue, call: Call) -> Write:
         raise directory.refused(refusal, node_id) from None
     source = source_key(call.caller.address)
 
-    def change(connection: WriteConnection) -> tuple[str, int]:
+    def change(connection: WriteConnection) -> tuple[str, int, int]:
         try:
-            how, stored_us = _store(room, connection, submitted, source)
+            stored = _store(room, connection, submitted, source)
             if endorsement is not None:
                 room.endorsements.store(connection, endorsement)
-            return how, stored_us
+            return stored
         except Refusal as refusal:
             raise directory.refused(refusal, node_id) from None
 
@@ -105,13 +105,14 @@ def _submitted(room: Catalogue, call: Call, node_id: str, capability_id: str) ->
                      shapes.instant_us(advertised["published-at"]), passports.holds_until_us(passport)), endorsement
 
 
-def _store(room: Catalogue, connection: WriteConnection, submitted: Submitted, source: str) -> tuple[str, int]:
+def _store(room: Catalogue, connection: WriteConnection, submitted: Submitted, source: str) -> tuple[str, int, int]:
+    """What became of the registration, the number that stands now, and since when."""
     admission, now_us = room.directory.admission, room.now_us()
     room.revocations.check_passport(connection, submitted.passport)
     known = table.known(connection, submitted.node_id, submitted.capability_id)
     how = rules.judge(submitted, known)
-    if how == "same":
-        return how, now_us
+    if how == "same" and known is not None:
+        return how, known.sequence_no, known.stored_us
     active = table.active(connection, submitted.node_id, now_us)
     counts = known is not None and known.expires_us > now_us
     if room.per_node and not counts and active >= room.per_node:
@@ -125,12 +126,12 @@ def _store(room: Catalogue, connection: WriteConnection, submitted: Submitted, s
     table.put(connection, submitted, now_us)
     connection.event("capability/registered", surface="directory", subject=submitted.node_id,
                      payload={"capability_id": submitted.capability_id, "passport_id": submitted.passport["passport_id"]})
-    return ("create" if not counts else "replace"), now_us
+    return ("create" if not counts else "replace"), submitted.sequence_no, now_us
 
 
-def _registered(submitted: Submitted, how: str, stored_us: int) -> Reply:
+def _registered(submitted: Submitted, how: str, sequence_no: int, stored_us: int) -> Reply:
     body = {"status": "registered", "node_id": submitted.node_id, "capability_id": submitted.capability_id,
-            "passport_id": submitted.passport["passport_id"], "sequence/no": submitted.sequence_no,
+            "passport_id": submitted.passport["passport_id"], "sequence/no": sequence_no,
             "published_at": instant_text(stored_us // MICROSECONDS), "expires_at": submitted.passport.get("expires_at")}
     return Reply(body, 201 if how == "create" else 200)
 

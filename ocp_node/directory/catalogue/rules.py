@@ -44,20 +44,20 @@ class Registered(NamedTuple):
     content_digest: str
     advertised_us: int
     expires_us: int
+    stored_us: int
 
 
 def judge(submitted: Submitted, known: Registered | None) -> str:
     """`create`, `replace` or `same`.  Refusal `stale-sequence` otherwise.
 
     The number is not signed, so it must not be all that counts: the very papers that are stored already change nothing,
-    whatever number somebody gives them, and an older word of the node never replaces a newer one.
+    whatever higher number somebody gives them, and an older word of the node never replaces a newer one.
     """
     if known is None:
         return "create"
-    if submitted.content_digest == known.content_digest:
+    if submitted.sequence_no >= known.sequence_no and submitted.content_digest == known.content_digest:
         return "same"
-    passport_id = submitted.passport["passport_id"]
-    if submitted.sequence_no == known.sequence_no and passport_id == known.passport_id:
+    if submitted.sequence_no == known.sequence_no and submitted.passport["passport_id"] == known.passport_id:
         return "same"
     if submitted.sequence_no <= known.sequence_no or submitted.advertised_us < known.advertised_us:
         raise Refusal("stale-sequence", detail={"node_id": submitted.node_id, "capability_id": submitted.capability_id,

@@ -47,8 +47,8 @@ def count(connection: sqlite3.Connection) -> int:
 
 
 def known(connection: sqlite3.Connection, node_id: str, capability_id: str) -> Registered | None:
-    row = connection.execute("SELECT sequence_no, passport_id, content_digest, advertised_us, expires_us FROM cap_registration "
-                             "WHERE node_id = ? AND capability_id = ?", (node_id, capability_id)).fetchone()
+    row = connection.execute("SELECT sequence_no, passport_id, content_digest, advertised_us, expires_us, stored_us FROM "
+                             "cap_registration WHERE node_id = ? AND capability_id = ?", (node_id, capability_id)).fetchone()
     return Registered(*row) if row is not None else None
 
 

@@ -99,9 +99,13 @@ def test_a_registration_is_created_replaced_and_found(node):
 def test_the_same_again_changes_nothing_and_older_is_refused(node):
     first = registration(NODE, ISSUER, CAP, WIRE, 5)
     assert put(node, first).status == 201
-    position = node.get("/cap").json["next"]
-    assert put(node, first).status == 200
-    assert put(node, {**first, "sequence/no": 2**63 - 1}).status == 200, "the number is not signed: papers we have change nothing"
+    position, published = node.get("/cap").json["next"], node.clock.text()
+    node.advance(60)
+    again = put(node, first)
+    assert (again.status, again.json["published_at"]) == (200, published)
+    raised = put(node, {**first, "sequence/no": 2**63 - 1})
+    assert (raised.status, raised.json["sequence/no"]) == (200, 5), "the number is not signed: papers we have change nothing"
+    refused(put(node, {**first, "sequence/no": 4}), 409, "stale-sequence")
     assert node.get("/cap").json["next"] == position
     refused(put(node, registration(NODE, ISSUER, CAP, WIRE, 4, number=2)), 409, "stale-sequence")
     answer = put(node, registration(NODE, ISSUER, CAP, WIRE, 5, number=2))
