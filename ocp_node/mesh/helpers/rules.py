@@ -79,9 +79,15 @@ def check(peer: Peer | None, order: Order) -> Peer:
         raise Refusal("not_found", "peer not found for enlistment")
     if order.action == ENLIST and peer.trust_tier in NEVER:
         raise Refusal("policy_denied", f"cannot enlist peer with trust_tier={peer.trust_tier}")
-    if order.action == DRAIN and peer.trust_tier in NEVER and not enlistment_of(peer)["history"]:
+    if order.action == DRAIN and peer.trust_tier in NEVER and not _was_helper(enlistment_of(peer)):
         raise Refusal("policy_denied", f"cannot drain peer with trust_tier={peer.trust_tier}")
     return peer
+
+
+def _was_helper(enlistment: Mapping[str, Any]) -> bool:
+    """Is the peer a helper, or has it been one as far as is remembered?  Being retired makes nobody one."""
+    states = [enlistment["state"], *(entry.get("state") for entry in enlistment["history"] if isinstance(entry, dict))]
+    return not ACTIVE.isdisjoint(states)
 
 
 def acted(before: Mapping[str, Any], order: Order, now: str) -> Members:

@@ -69,7 +69,9 @@ def test_history_is_bounded() -> None:
 @pytest.mark.parametrize("tier, action, enlistment, text", [
     ("public", "enlist", {}, "cannot enlist peer with trust_tier=public"),
     ("blocked", "enlist", {}, "cannot enlist peer with trust_tier=blocked"),
-    ("public", "drain", {}, "cannot drain peer with trust_tier=public"), ("blocked", "drain", after(Order("enlist", "a")), ""),
+    ("public", "drain", {}, "cannot drain peer with trust_tier=public"),
+    ("public", "drain", after(Order("retire", "a")), "cannot drain peer with trust_tier=public"),
+    ("public", "drain", after(Order("enlist", "a"), Order("retire", "b")), ""), ("blocked", "drain", after(Order("enlist", "a")), ""),
     ("blocked", "retire", {}, ""), ("market", "enlist", {}, ""), ("trusted", "drain", {}, ""),
 ])
 def test_who_may_be_a_helper(tier: str, action: str, enlistment: dict[str, Any], text: str) -> None:
