@@ -81,11 +81,9 @@ class Gates:
     def caller(self, address: str, secure: bool, head: Head) -> Caller:
         """Who is at the other end, as far as the connection and the head tell."""
         headers = head.headers
-        forwarded = head.forwarded
-        if forwarded and address in self._proxies:
+        if head.forwarded and address in self._proxies:
             address = self._hop(headers.get("x-forwarded-for", ""), address)
-            forwarded = False
-        loopback = is_loopback(address) and not forwarded
+        loopback = is_loopback(address) and not head.forwarded    # whatever a proxy says of who stands behind it, it is not us
         caller = Caller(address, loopback, secure)
         if self._token:
             caller.operator = self._presented(headers) == "right"

@@ -89,6 +89,15 @@ def test_a_trusted_proxy_names_the_caller_but_cannot_make_it_local():
     assert caller.address == "10.9.9.9" and not caller.loopback and not caller.operator
 
 
+@pytest.mark.parametrize("said", ["X-Real-IP: 10.9.9.9", "Forwarded: for=10.9.9.9", "Via: 1.1 proxy", "X-Forwarded-For: 127.0.0.1",
+                                  "X-Forwarded-For: ::1", "X-Forwarded-For:", "X-Forwarded-For: ,"])
+def test_whoever_comes_through_a_trusted_proxy_is_not_local_whatever_it_says_of_it(said):
+    gates = Gates(SetClock(), trusted_proxies=["127.0.0.1"])
+    caller = gates.caller("127.0.0.1", False, head(f"{said}\r\n"))
+    assert not caller.loopback and not caller.operator and not caller.trusted_view
+    assert gates.caller("127.0.0.1", False, head()).operator
+
+
 @pytest.mark.parametrize("host, name", [("localhost:1", "localhost"), ("[::1]:8421", "::1"), ("::1", "::1"), ("A.B", "a.b"), ("", "")])
 def test_a_host_value_names_a_host(host, name):
     assert host_name(host) == name
