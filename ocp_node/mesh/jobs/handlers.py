@@ -41,7 +41,7 @@ def submit(room: Jobs, call: Call) -> Wait | Write:
     document = call.body.document
     if _is_envelope(document):
         signed = room.envelopes.open(_path(call), document)
-        job = members(signed.body.get("job"), "job")
+        job = _ours(room, members(signed.body.get("job"), "job"))
         judged = room.intake.judge(job, signed.request_id, signed.peer, call.caller.loopback)
 
         def keep(connection: WriteConnection) -> Members:
@@ -60,6 +60,13 @@ def submit(room: Jobs, call: Call) -> Wait | Write:
         room.prepare()
         return room.inline.wait(judged, keep, lambda answer: room.shown(answer, call.caller))
     return Write(keep, lambda answer: _kept(room, call, answer))
+
+
+def _ours(room: Jobs, job: Members) -> Members:
+    """The job, which is not aimed at another node: nobody hands on here what was signed for that one."""
+    if (text(job.get("target"), "job.target") or room.node_id) != room.node_id:
+        raise Refusal("policy_denied", "job is for another node")
+    return job
 
 
 def _known(room: Jobs, judged: Any) -> bool:

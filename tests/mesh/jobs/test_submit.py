@@ -306,6 +306,18 @@ def test_strangers_and_peers_beyond_this_machine_run_nothing(tmp_path: Path, job
                                                                   "cancelled": 0}
 
 
+def test_an_envelope_for_another_node_is_not_replayed_here(node: TrialNode) -> None:
+    peer = TrialPeer("beta-node")
+    peer.shakes_hands(node)
+    job = {"kind": "agent.echo", "payload": {"message": "x"}}
+    answer = sent(node, peer, {**job, "target": "gamma-node"})
+    assert (answer.status, answer.json["error"], answer.json["code"]) == (403, "job is for another node", "policy_denied")
+    assert events(node, "mesh.job") == []
+    assert sent(node, peer, {**job, "target": 5}).json["error"] == "job.target must be a string"
+    assert sent(node, peer, {**job, "target": node.core.identity.node_id}).json["status"] == "completed"
+    assert sent(node, peer, {**job, "target": ""}).json["status"] == "completed"
+
+
 def test_an_unknown_sender_is_refused_before_anything_is_kept(node: TrialNode) -> None:
     answer = sent(node, TrialPeer("stranger-node"), {"kind": "demo", "command": "true"})
     assert answer.status == 401 and answer.json["code"] == "unknown_peer"
