@@ -162,8 +162,8 @@ class Gates:
 
 def unauthorized(head: Head, caller: Caller, token_configured: bool) -> Refusal:
     """The mesh's refusal of an operator route (`ocp-core` section 8.2)."""
-    detail = ("set X-OCP-Operator-Token to the token of this node" if token_configured
-              else "this node has no operator token: operator routes answer only on loopback, addressed as localhost")
+    detail = ("set OCP_OPERATOR_TOKEN and send X-OCP-Operator-Token or Authorization Bearer credentials" if token_configured
+              else "raw mesh mutation routes are limited to loopback unless OCP_OPERATOR_TOKEN is configured")
     return Refusal("unauthorized", "operator authorization required",
                    {"method": head.method, "path": head.path, "client_address": caller.address, "detail": detail},
                    (("WWW-Authenticate", 'Bearer realm="ocp"'),))

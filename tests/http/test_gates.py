@@ -75,6 +75,18 @@ def test_guessing_a_token_is_slowed_down_and_forgotten_again():
     assert admitted(gates, "10.0.0.9", wrong) == "unauthorized"
 
 
+@pytest.mark.parametrize("token, detail", [
+    ("right", "set OCP_OPERATOR_TOKEN and send X-OCP-Operator-Token or Authorization Bearer credentials"),
+    ("", "raw mesh mutation routes are limited to loopback unless OCP_OPERATOR_TOKEN is configured"),
+])
+def test_a_refusal_says_what_is_missing_in_the_words_of_the_protocol(token, detail):
+    gates, asked = Gates(SetClock(), operator_token=token), head()
+    with pytest.raises(Refusal) as refused:
+        gates.require_operator(asked, gates.caller("192.168.77.10", False, asked))
+    assert refused.value.message == "operator authorization required"
+    assert refused.value.detail == {"method": asked.method, "path": asked.path, "client_address": "192.168.77.10", "detail": detail}
+
+
 def test_reads_can_be_closed_too():
     gates = Gates(SetClock(), operator_token="right", read_auth="token")
     assert admitted(gates, "10.0.0.9", head(method="GET"), PUBLIC) == "unauthorized"
