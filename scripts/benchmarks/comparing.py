@@ -6,7 +6,7 @@ import http.client
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,20 +61,20 @@ def cpu(loads: list[Load]) -> float:
     return statistics.median(load.cpu_us for load in loads)
 
 
-def asked(port: int, method: str, path: str, body: Any = None) -> bytes:
+def asked(port: int, method: str, path: str, body: Any = None, **headers: str) -> bytes:
     """The body of a good answer; anything else ends the row."""
-    return _answered(port, method, path, json.dumps(body).encode() if body is not None else None, "application/json")
+    return _answered(port, method, path, json.dumps(body).encode() if body is not None else None, "application/json", headers)
 
 
 def put(port: int, path: str, body: bytes) -> bytes:
     """The same for bytes that are stored as they are."""
-    return _answered(port, "PUT", path, body, "application/octet-stream")
+    return _answered(port, "PUT", path, body, "application/octet-stream", {})
 
 
-def _answered(port: int, method: str, path: str, body: bytes | None, media_type: str) -> bytes:
+def _answered(port: int, method: str, path: str, body: bytes | None, media_type: str, headers: Mapping[str, str]) -> bytes:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        connection.request(method, path, body, {"Content-Type": media_type} if body is not None else {})
+        connection.request(method, path, body, {**headers, **({"Content-Type": media_type} if body is not None else {})})
         answer = connection.getresponse()
         data = answer.read()
     finally:

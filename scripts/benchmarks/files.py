@@ -76,12 +76,12 @@ def _upload(node: Process, size: int) -> Any:
 
 def g23(bench: Bench) -> list[Measured]:
     """p99 of a stored GET while an upload, a slow reader, hanging calls and signature checks go on."""
-    from .writes import UNLIMITED, _adverts
+    from .writes import UNLIMITED, adverts
     node = bench.node("busy", environment={**LARGE, **UNLIMITED})
     quiet = [wrk(node, "/mesh/manifest", clients=4, seconds=bench.seconds) for _ in range(bench.rounds)]
     name = _upload(node, 64 << 20)["artifact"]["id"]
     hole = socket.create_server(("127.0.0.1", 0), backlog=512)       # accepts and says nothing
-    papers = _adverts(bench.folder / "adverts", 7, 4_000)
+    papers = adverts(bench.folder / "adverts", 7, 4_000)
     over = threading.Event()
     disturbing: list[Callable[[], None]] = [
         lambda: _repeated(over, lambda: _upload(node, 100 << 20)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import select
 import socket
@@ -9,14 +10,14 @@ import sqlite3
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from . import files, growth, machine, writes
 from .comparing import Bench, Measured, asked, bounded, compared, p99, post, rate
 from .machine import Missing, Process, wrk
+from .peers import bearer
 
 
 def g1_g2(bench: Bench) -> list[Measured]:
@@ -35,15 +36,15 @@ def g1_g2(bench: Bench) -> list[Measured]:
     return rows
 
 
-def _fill(path: Path, job: Any, advertisement: str) -> None:
+def _fill(path: Path, documents: Mapping[str, str], node_id: str, advertisement: str) -> None:
     """The peers' database holds what the product's does."""
     database = sqlite3.connect(path)
     database.executescript("CREATE TABLE IF NOT EXISTS item(id TEXT PRIMARY KEY, document TEXT NOT NULL);"
                            "CREATE TABLE IF NOT EXISTS event("
                            "seq INTEGER PRIMARY KEY, kind TEXT, peer TEXT, payload TEXT, created TEXT);"
                            "CREATE TABLE IF NOT EXISTS adv(node TEXT PRIMARY KEY, sequence INTEGER, document TEXT NOT NULL);")
-    database.execute("INSERT OR REPLACE INTO item VALUES ('one', ?)", (json.dumps(job),))
-    database.execute("INSERT OR REPLACE INTO adv VALUES ('one', 1, ?)", (advertisement,))
+    database.executemany("INSERT OR REPLACE INTO item VALUES (?, ?)", documents.items())
+    database.execute("INSERT OR REPLACE INTO adv VALUES (?, 1, ?)", (node_id, advertisement))
     for number in range(1, 201):
         database.execute("INSERT OR REPLACE INTO event VALUES (?, 'mesh.lease.acquired', 'bench', ?, '2026-01-01T00:00:00Z')",
                          (number, json.dumps({"lease_id": "x" * 36, "resource": f"r-{number}", "ttl_seconds": 300})))
@@ -52,21 +53,35 @@ def _fill(path: Path, job: Any, advertisement: str) -> None:
 
 
 def g3_g4(bench: Bench) -> list[Measured]:
-    """Reads that ask the database: one job, and 50 events, beside FastAPI and bare ASGI doing the same."""
-    node = bench.node()
+    """Reads of one job, 50 events, one advertisement and one application, beside FastAPI and bare ASGI doing the same.
+
+    Ours keeps applications in memory; all three check the token of who asks for one.
+    """
+    node = bench.node(environment={"OCP_APPMESH_DEFAULT_USERS": "1", **writes.UNLIMITED})
     for number in range(200):
         post(node.port, "/mesh/lease/acquire", {"peer_id": "bench", "resource": f"r-{number}"})
-    job = post(node.port, "/mesh/jobs/submit", {"job": {"kind": "agent.echo", "payload": {"text": "bench"}}})["job"]
+    job = post(node.port, "/mesh/jobs/submit", {"job": {"kind": "agent.echo", "payload": {"text": "bench"}}})["job"]["id"]
+    path, _, advert = writes.adverts(bench.folder / "advert", 9, 1).read_text().strip().partition("\t")
+    asked(node.port, "PUT", path, json.loads(advert))
+    login = asked(node.port, "POST", "/appmesh/login", Authorization="Basic " + base64.b64encode(b"admin:admin123").decode())
+    token = f"Authorization: Bearer {json.loads(login)['access_token']}"
+    asked(node.port, "PUT", "/appmesh/app/bench", {"name": "bench", "command": "sleep 1000000", "description": "x" * 200},
+          Authorization=token.partition(": ")[2])
+    shown = {"job": asked(node.port, "GET", f"/mesh/jobs/{job}").decode(),
+             "bench": asked(node.port, "GET", "/appmesh/app/bench", Authorization=token.partition(": ")[2]).decode()}
     for app in ("fastapi_app", "asgi_app"):
-        _fill(bench.folder / f"{app}.db", job, json.dumps(job))
+        _fill(bench.folder / f"{app}.db", shown, path.rpartition("/")[2], advert)
     fastapi = bench.start(machine.uvicorn("fastapi_app", bench.folder), "/small")
     asgi = bench.start(machine.uvicorn("asgi_app", bench.folder), "/small")
-    rows = []
-    for what, ours_path, theirs_path in (
-            ("one job (16 KB)", f"/mesh/jobs/{job['id']}", "/item/one"),
-            ("50 events, ours with the node's state,", "/mesh/stream?since=0&limit=50", "/events?since=0&limit=50")):
-        ours, fast, bare = bench.turns(*(partial(wrk, process, path, seconds=bench.seconds) for process, path in (
-            (node, ours_path), (fastapi, theirs_path), (asgi, theirs_path))))
+    rows, other = [], f"Authorization: Bearer {bearer.made()}"
+    for what, ours_path, theirs_path, mine, theirs in (
+            ("one job (16 KB)", f"/mesh/jobs/{job}", "/item/job", "", ""),
+            ("50 events, ours with the node's state,", "/mesh/stream?since=0&limit=50", "/events?since=0&limit=50", "", ""),
+            ("one advertisement", path, path, "", ""),
+            ("one application, for a token,", "/appmesh/app/bench", "/app/bench", token, other)):
+        ours, fast, bare = bench.turns(*(
+            partial(wrk, process, wanted, seconds=bench.seconds, headers=[shows] if shows else [])
+            for process, wanted, shows in ((node, ours_path, mine), (fastapi, theirs_path, theirs), (asgi, theirs_path, theirs))))
         rows.append(compared(f"G3 {what} beside FastAPI+uvicorn", ours, fast, 4.0, 8.0))
         rows.append(compared(f"G4 {what} beside bare ASGI on uvicorn", ours, bare, 1.5, 2.5))
     return rows

@@ -15,7 +15,7 @@ from .comparing import Bench, Measured, compared, post
 from .machine import Missing, Process, wrk
 
 WORKERS = 32
-UNLIMITED = {f"OCP_DIRECTORY_{name}_{part}": "0" for name in ("SOURCE_WRITES", "PUBLISHER_WRITES", "NEW_NODES")
+UNLIMITED = {f"OCP_DIRECTORY_{name}_{part}": "0" for name in ("SOURCE_READS", "SOURCE_WRITES", "PUBLISHER_WRITES", "NEW_NODES")
              for part in ("BURST", "PER_SECOND")}
 ADVERTS_A_SECOND = 9_000             # prepared for each second of load; who writes faster meets the first ones again
 HEAD = """
@@ -99,7 +99,7 @@ def g10(bench: Bench) -> list[Measured]:
     fastapi = bench.start(machine.uvicorn("fastapi_app", bench.folder), "/small")
     script = bench.folder / "lines.lua"
     script.write_text(LINES_SCRIPT)
-    papers = [_adverts(bench.folder / f"adverts-{number}", number, round(ADVERTS_A_SECOND * max(1, round(bench.seconds))))
+    papers = [adverts(bench.folder / f"adverts-{number}", number, round(ADVERTS_A_SECOND * max(1, round(bench.seconds))))
               for number in range(bench.rounds)]
     ceiling = _verified_a_second()
     one, other = iter(papers), iter(papers)
@@ -112,7 +112,7 @@ def g10(bench: Bench) -> list[Measured]:
     return [row]
 
 
-def _adverts(path: Path, batch: int, count: int) -> Path:
+def adverts(path: Path, batch: int, count: int) -> Path:
     """A file of ready-signed advertisements of so many keys: path, tab, body on each line."""
     sys.path.insert(0, str(machine.ROOT))
     try:

@@ -249,6 +249,20 @@ def test_measurements_show_the_applications_and_the_requests(node, admin):
     admin("DELETE", "/app/metered")
 
 
+def test_two_who_ask_at_the_same_time_see_the_same_share_of_a_processor(tmp_path):
+    with TrialNode(tmp_path, appmesh_default_users=True, stop_grace_seconds=1.0) as node:
+        admin = Session(node)
+        admin.put("busy", command="while :; do :; done", shell=True)
+        admin.show("busy")
+
+        def later():
+            node.advance(1.0)
+            return admin.show("busy")["cpu"]
+
+        share = node.until(later, "some use of a processor")
+        assert [admin.show("busy")["cpu"] for _ in range(3)] == [share] * 3
+
+
 def test_applications_are_planned_again_when_the_node_comes_back(tmp_path):
     with TrialNode(tmp_path, clock=Clock(), appmesh_default_users=True, stop_grace_seconds=1.0) as node:
         admin = Session(node)

@@ -13,7 +13,7 @@ class Run:
     """One run.  `path` is its output; `child` is there while it runs."""
 
     __slots__ = ("id", "app", "path", "process_key", "started_at", "child", "ended", "code", "killed", "early", "reason",
-                 "wall_seconds", "sample", "adopted")
+                 "wall_seconds", "sample", "used", "adopted")
 
     def __init__(self, run_id: str, app: App, path: str, process_key: str, started_at: float,
                  wall_seconds: float | None = None) -> None:
@@ -30,6 +30,7 @@ class Run:
         self.early: Any = None                 # its exit, told before its start was
         self.reason = ""                       # why this node asked
         self.sample: tuple[float, float] | None = None     # when and how much processor time was last read
+        self.used: tuple[float, dict[str, Any]] | None = None      # when was looked, and what its processes used
         self.adopted = False
 
     @property

@@ -18,6 +18,7 @@ from .app import App, Run
 from .program import DISABLED, ENABLED, Program
 from .supervisor import Supervisor
 
+USED_SECONDS = 0.5                # what processes use is looked at anew after so long, however many ask
 SETTLE_SECONDS = 3.0              # how long an answer waits for a start or an end that is on its way
 EVENT_NAMES = ("START", "EXIT", "STDOUT", "HEALTH", "STATUS", "REMOVED", "ALL")
 
@@ -145,8 +146,13 @@ class Apps:
         return made
 
     def _used(self, run: Run) -> dict[str, Any]:
-        child = run.child
-        return self._counted(run, child.usage(), child.processes()) if child is not None else {}
+        """What its processes use, not older than USED_SECONDS: the share of a processor needs a while between two looks."""
+        child, now = run.child, self.core.clock.monotonic()
+        if child is None:
+            return {}
+        if run.used is None or now - run.used[0] >= USED_SECONDS or not run.used[1]:
+            run.used = now, self._counted(run, child.usage(), child.processes())
+        return run.used[1]
 
     def _counted(self, run: Run, used: Any, processes: list[Any]) -> dict[str, Any]:
         child = run.child
@@ -162,7 +168,7 @@ class Apps:
     def cpu_percent(self, run: Run, cpu_seconds: float) -> float:
         """Of one core, since the last look; 0 at the first."""
         now, before = self.core.clock.monotonic(), run.sample
-        if before is not None and now - before[0] < 0.5:
+        if before is not None and now - before[0] < USED_SECONDS:
             return 0.0
         run.sample = (now, cpu_seconds)
         return 0.0 if before is None else round(max(0.0, (cpu_seconds - before[1]) / (now - before[0]) * 100), 2)

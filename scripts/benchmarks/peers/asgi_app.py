@@ -5,21 +5,33 @@ import os
 import sqlite3
 from urllib.parse import parse_qs
 
+from benchmarks.peers.bearer import good
+
 database = sqlite3.connect(os.environ["BENCH_DB"], isolation_level=None, check_same_thread=False)
 database.executescript("""
 PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 CREATE TABLE IF NOT EXISTS item(id TEXT PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS adv(node TEXT PRIMARY KEY, sequence INTEGER, document TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS event(seq INTEGER PRIMARY KEY, kind TEXT, peer TEXT, payload TEXT, created TEXT);
 """)
+
+
+def item(name):
+    row = database.execute("SELECT document FROM item WHERE id = ?", (name,)).fetchone()
+    return json.dumps(json.loads(row[0])).encode()
 
 
 async def app(scope, receive, send):
     if scope["type"] != "http":
         return
-    path = scope["path"]
+    path, status = scope["path"], 200
     if path.startswith("/item/"):
-        row = database.execute("SELECT document FROM item WHERE id = ?", (path[6:],)).fetchone()
-        body = json.dumps(json.loads(row[0])).encode()
+        body = item(path[6:])
+    elif path.startswith("/app/"):
+        known = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        status, body = (200, item(path[5:])) if good(known.decode()) else (401, b"{}")
+    elif path.startswith("/adv/"):
+        body = database.execute("SELECT document FROM adv WHERE node = ?", (path[5:],)).fetchone()[0].encode()
     elif path == "/events":
         query = parse_qs(scope["query_string"].decode())
         rows = database.execute("SELECT seq, kind, peer, payload, created FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
@@ -29,6 +41,6 @@ async def app(scope, receive, send):
         body = json.dumps({"events": events}).encode()
     else:
         body = b'{"status":"ok"}'
-    await send({"type": "http.response.start", "status": 200,
+    await send({"type": "http.response.start", "status": status,
                 "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]})
     await send({"type": "http.response.body", "body": body})

@@ -29,6 +29,12 @@ async def item(name: str):
     return json.loads(row[0]) if row else Response(status_code=404)
 
 
+@app.get("/app/{name}")
+async def program(name: str, request: Request):
+    from benchmarks.peers.bearer import good
+    return await item(name) if good(request.headers.get("authorization", "")) else Response(status_code=401)
+
+
 @app.get("/events")
 async def events(since: int = 0, limit: int = 50):
     rows = database.execute("SELECT seq, kind, peer, payload, created FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
