@@ -9,6 +9,7 @@ HEAD_SECONDS = 15.0                # from a head's first byte to its blank line
 BODY_SECONDS = 30.0                # from a body's first byte to its last, for bodies read before the handler runs
 IDLE_SECONDS = 75.0                # a kept connection with nothing on the way
 SEND_SECONDS = 30.0                # without one byte being taken by a slow reader
+SEND_BYTES = 262_144               # offered to the kernel at one time by a thread that may wait
 LINGER_SECONDS = 2.0               # reading what a refused caller still sends, so that it sees our answer and not a reset
 LINGER_BYTES_MAX = 4_194_304
 CHUNK_LINE_MAX = 256               # a chunk's size line with its extensions

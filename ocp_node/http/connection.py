@@ -174,8 +174,11 @@ class Connection:
                     break
         finally:
             self.advancing = False
-        if self.state == HEAD and self.ended and not self.closing and (self.out is None or not self.buffer):
-            self._finish()
+        if self.state == HEAD and self.ended and not self.closing:
+            if not self.buffer:
+                self._finish()
+            elif self.out is None:
+                self._refuse(400, "request ended early")
 
     def _next_request(self) -> bool:
         buffer = self.buffer
@@ -413,9 +416,9 @@ class Connection:
             self.abandon()
 
     def close(self) -> None:
-        """What was sent goes out, then the connection ends."""
+        """What was sent goes out, then the connection ends; a WebSocket's Close must not be lost to bytes that nobody reads."""
         if self.state == STREAM:
-            self._finish()
+            self._finish(linger=self.listener is not None)
 
     def call_later(self, seconds: float, act: Callable[[], None]) -> Any:
         return self.server.loop.call_later(seconds, act)
@@ -489,14 +492,18 @@ class Connection:
         self._expect_by(limits.LINGER_SECONDS)
 
     def _peer_ended(self) -> None:
-        """The peer sends no more.  An answer on its way is still sent; a listener or a waiting poll is gone."""
+        """The peer sends no more.  An answer on its way is still sent, and what is cut short is refused: the peer may still read.
+        A listener or a waiting poll is gone."""
         self.ended = True
         if self.state == BUSY and self.stopping is None:
             self._interest(self.mask & ~READ)
-        elif self.out is not None and self.state == HEAD:
+        elif self.state == BODY:
             self._interest(self.mask & ~READ)
-            if not self.buffer:
-                self.closing, self.lingered = True, -1
+            self.chunks = self.body = None
+            self._refuse(400, "request body ended early")
+        elif self.state == HEAD and (self.buffer or self.out is not None):
+            self._interest(self.mask & ~READ)
+            self._advance()
         else:
             self.abandon()
 
@@ -591,7 +598,6 @@ class Connection:
         """On a thread: run the handler with the body as a reader, and send its answer."""
         head = exchange.head
         assert head is not None
-        self.sock.settimeout(limits.LONG_BODY_SECONDS)
         first = bytes(self.buffer)
         self.buffer = _NOTHING
         reader = exchange.reader = BodyReader(first, self._receiver(exchange), head.length, head.chunked, exchange.body_bytes_max)
@@ -607,20 +613,37 @@ class Connection:
             _release(reply.body)
 
     def _receiver(self, exchange: Exchange) -> Callable[[int], bytes]:
-        """Reads from the socket; tells the caller to go on before the first read, when it waits for that."""
+        """Reads from the socket; tells the caller to go on before the first read, when it waits for that.
+
+        A body that its handler gets whole is due as in other lanes; a streamed one may take as long as it keeps coming.
+        """
         pending = [exchange.head is not None and exchange.head.headers.get("expect", "").lower() == "100-continue"]
+        now = self.server.clock.monotonic
+        streamed = exchange.route is not None and exchange.route.body_stream
+        until = _NEVER if streamed else now() + (exchange.dialect.body_seconds or limits.BODY_SECONDS)
 
         def receive(count: int) -> bytes:
-            if pending[0]:
-                pending[0] = False
-                self.sock.sendall(CONTINUE)
-            data: bytes = self.sock.recv(count)
+            left = min(until - now(), limits.LONG_BODY_SECONDS)
+            try:
+                if left <= 0:
+                    raise TimeoutError
+                self.sock.settimeout(left)
+                if pending[0]:
+                    pending[0] = False
+                    self.sock.sendall(CONTINUE)
+                data: bytes = self.sock.recv(count)
+            except TimeoutError:
+                raise BadRequest(408, "request took too long") from None
+            except OSError:
+                raise BadRequest(400, "request body ended early") from None
             return data
 
         return receive
 
     def _pass_body(self, reader: BodyReader, head: Any) -> bool:
         """A body the handler did not want is read past when it is short; else (False) the connection ends after the answer."""
+        if reader.broken:
+            return False
         if reader.ended:
             reader.read(1)
             return True
@@ -643,7 +666,13 @@ class Connection:
         elif hasattr(body, "__next__"):
             self._send_pieces(exchange, reply, media_type, body)
         else:
-            self.sock.sendall(app.responses.whole(reply, body_bytes(exchange.dialect, reply), exchange.dialect, head))
+            self._send_whole(app.responses.whole(reply, body_bytes(exchange.dialect, reply), exchange.dialect, head))
+
+    def _send_whole(self, data: bytes) -> None:
+        """All of it is sent.  A reader may be slow as long as it takes something: `sendall` would count the time of the whole."""
+        view = memoryview(data)
+        while view:
+            view = view[self.sock.send(view[:limits.SEND_BYTES]):]
 
     def _send_file(self, body: File) -> None:
         """The kernel copies the file; under TLS its bytes pass through us."""

@@ -135,9 +135,14 @@ class BodyReader:
         self._chunks = ChunkedBody(bytes_max) if chunked else None
         self.length = None if chunked else length
         self.rest = b""                       # bytes after the body: the next request
+        self.broken = False                   # it ended early, came too slowly, or is not what its framing says
         self._decoded = b""
+        self._refused: BadRequest | None = None
         if self._chunks is not None:
-            self._decoded = self._chunks.feed(first)
+            try:
+                self._decoded = self._chunks.feed(first)
+            except BadRequest as refused:     # told to who reads: the handler's failures are answered, ours here would not be
+                self.broken, self._refused = True, refused
             self._note_end()
 
     @property
@@ -173,8 +178,13 @@ class BodyReader:
 
     def _read_chunked(self, count: int) -> bytes:
         assert self._chunks is not None
+        if self._refused is not None:
+            raise self._refused
         while not self._decoded and not self._chunks.ended:
-            self._decoded = self._chunks.feed(self._more(limits.RECEIVE_BYTES))
+            data = self._more(limits.RECEIVE_BYTES)
+            self.broken = True
+            self._decoded = self._chunks.feed(data)
+            self.broken = False
             self._note_end()
         piece, self._decoded = self._decoded[:count], self._decoded[count:]
         return piece
@@ -184,7 +194,9 @@ class BodyReader:
             self.rest = self._chunks.rest
 
     def _more(self, count: int) -> bytes:
+        self.broken = True
         piece = self._receive(count)
         if not piece:
             raise BadRequest(400, "request body ended early")
+        self.broken = False
         return piece

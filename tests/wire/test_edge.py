@@ -6,6 +6,7 @@ import errno
 import socket
 import ssl
 import threading
+import types
 
 import pytest
 
@@ -13,6 +14,7 @@ from ocp_node.base import limits
 from ocp_node.base.errors import Busy, Refusal
 from ocp_node.base.records import record, wire
 from ocp_node.contract.route import Events, Lane, Reply, Wait, WebSocket, Write
+from ocp_node.http.connection import Connection
 from tests.support.edge import Edge, body_of, read_answer, status_of
 
 HOST = b"Host: localhost\r\n"
@@ -116,6 +118,7 @@ ROUTES = [
     dict(id="trial.refuse", method="GET", path="/refuse", handler="refuse"),
     dict(id="trial.count", method="POST", path="/count", handler="count", body="Named", lane=Lane.WRITE),
     dict(id="trial.judged", method="POST", path="/judged", handler="count", body="Named", lane=Lane.WORKER),
+    dict(id="trial.judged_long", method="POST", path="/judge/long", handler="count", body="Named", lane=Lane.LONG),
     dict(id="trial.document", method="GET", path="/document", handler="document", cached=True),
     dict(id="trial.work", method="POST", path="/work", handler="work", body="Anything", body_raw=True, lane=Lane.WORKER, body_bytes_max=1 << 20),
     dict(id="trial.pieces", method="GET", path="/pieces", handler="pieces", lane=Lane.LONG),
@@ -360,6 +363,51 @@ def test_an_upload_nobody_reads_ends_the_connection_after_the_answer(edge):
         sock.sendall(b"POST /ignore HTTP/1.1\r\n" + HOST + b"Content-Length: 10000000\r\n\r\n" + b"z" * 1000)
         answer = read_answer(sock)
         assert b'"ignored":true' in answer and b"Connection: close" in answer
+
+
+@pytest.mark.parametrize("sent, status", [
+    (b"GET /echo/a HT", 400),
+    (get(b"/echo/a")[:-2], 400),
+    (post(b"/named", b'{"name":"cut"}')[:-3], 400),
+    (b"POST /named HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{", 400),
+    (post(b"/swallow", b"0123456789")[:-3], 400),
+    (b"POST /swallow HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n01", 400),
+])
+def test_what_is_cut_short_is_refused_to_who_still_listens(edge, sent, status):
+    answer = edge.ask(sent, end=True)
+    assert status_of(answer) == status and b"ended early" in body_of(answer) and b"Connection: close" in answer
+    follows = edge.ask(get(b"/refuse") + sent, end=True)
+    assert status_of(follows) == 409
+
+
+@pytest.mark.parametrize("path", [b"/swallow", b"/judge/long"])
+def test_chunks_that_are_none_are_refused_in_the_long_lane_and_what_follows_is_no_request(edge, path):
+    more = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with edge.connect() as sock:
+        sock.sendall(b"POST " + path + b" HTTP/1.1\r\n" + HOST + more + b"zz\r\n" + get(b"/echo/smuggled"))
+        data = read_all(sock)
+    assert status_of(data) == 400 and b"malformed chunk" in data and b"smuggled" not in data
+
+
+def test_a_body_of_the_long_lane_that_never_ends_is_answered_408_at_its_deadline(edge, monkeypatch):
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "LONG_BODY_SECONDS", 3600.0)
+    answer = edge.ask(post(b"/judge/long", b'{"name":"slow"}')[:-1])
+    assert status_of(answer) == 408 and b"request_timeout" in body_of(answer) and b"Connection: close" in answer
+
+
+def test_a_reader_of_a_long_answer_may_be_slow_as_long_as_it_reads():
+    class Slow:
+        """Takes a little at a time."""
+        taken = b""
+
+        def send(self, data):
+            self.taken += bytes(data[:1000])
+            return min(len(data), 1000)
+
+    slow, data = Slow(), bytes(range(256)) * 300
+    Connection._send_whole(types.SimpleNamespace(sock=slow), data)
+    assert slow.taken == data
 
 
 def test_an_upload_that_breaks_off_harms_nobody(edge):
