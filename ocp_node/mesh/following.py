@@ -7,7 +7,7 @@ group of its own until it has caught up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..base.buckets import Buckets
@@ -51,6 +51,7 @@ class Following:
         self._heard: dict[Sink, _Group] = {}
         self._timer: Any = None
         self._silence: Any = None
+        self._silence_due = 0.0
         self.head = 0                                           # number of the newest event of the mesh
         core.feed.listen(self._hear)
         with core.reader.snapshot() as connection:
@@ -62,8 +63,9 @@ class Following:
 
     def join(self, sink: Sink, cursor: int, wish: Wish) -> Callable[[], None]:
         """The sink hears of every event after `cursor`, until the returned function is called."""
-        self._put(sink, self._group(wish, cursor))
-        self._watch_silence()
+        group = self._group(wish, cursor)
+        self._put(sink, group)
+        self._watch_silence((group,))
         if cursor < self.head:
             self._plan()
         return lambda: self._leave(sink)
@@ -148,13 +150,16 @@ class Following:
 
     # --- silence
 
-    def _watch_silence(self) -> None:
-        if self._silence is None and self._keepalive:
-            due = min((group.sent_at + group.wish.silence_seconds for group in self._groups.values()
-                       if group.wish.silence_seconds),
-                      default=None)
-            if due is not None:
-                self._silence = self._core.loop.call_later(max(0.0, due - self._core.clock.monotonic()), self._speak)
+    def _watch_silence(self, groups: Iterable[_Group]) -> None:
+        """The next keepalive is due when the first of these groups needs one, or before."""
+        due = min((group.sent_at + group.wish.silence_seconds for group in groups if group.wish.silence_seconds),
+                  default=None) if self._keepalive else None
+        if due is None or self._silence is not None and self._silence_due <= due:
+            return
+        if self._silence is not None:
+            self._silence.cancel()
+        self._silence_due = due
+        self._silence = self._core.loop.call_later(max(0.0, due - self._core.clock.monotonic()), self._speak)
 
     def _speak(self) -> None:
         """Whoever heard nothing for as long as it bears hears that we are there."""
@@ -164,4 +169,4 @@ class Following:
             if group.wish.silence_seconds and now - group.sent_at >= group.wish.silence_seconds - 0.001:
                 group.sent_at = now
                 group.fan.publish(self._keepalive)
-        self._watch_silence()
+        self._watch_silence(self._groups.values())

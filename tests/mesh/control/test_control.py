@@ -155,6 +155,21 @@ def test_silence_is_broken_by_keepalives(tmp_path: Path) -> None:
         assert deck.event()[0] == "control-state"
 
 
+def test_who_bears_little_silence_hears_in_time_though_another_listener_bears_much(tmp_path: Path) -> None:
+    with TrialNode(tmp_path) as node, SseListener(node, f"{ROUTE}?heartbeat=300") as patient:
+        for _ in range(2):
+            patient.event()
+        listening(node)
+        with SseListener(node, f"{ROUTE}?heartbeat=3") as deck:
+            for _ in range(2):
+                deck.event()
+            listening(node, 2)
+            node.advance(3.1)
+            assert deck.block() == ": keepalive\n"
+            node.advance(297)
+            assert patient.block() == ": keepalive\n"
+
+
 def test_a_busy_log_is_told_in_groups(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node, SseListener(node, ROUTE) as deck:
         deck.event()
