@@ -186,6 +186,22 @@ def test_locking_and_a_new_password_end_every_token(fresh):
                       headers=admin).status == 400 == fresh.request("DELETE", "/appmesh/user/admin", headers=admin).status
 
 
+def test_whoever_gets_the_name_of_a_deleted_user_is_not_opened_by_its_tokens(fresh):
+    admin, bob = bearer(login(fresh)["access_token"]), {"key": "first-password", "roles": ["view"]}
+
+    def put():
+        assert fresh.request("PUT", "/appmesh/user/bob", bob, admin).status == 200
+
+    put()
+    old = login(fresh, "bob", "first-password", **{"X-Refresh-Token-Request": "true"})
+    assert fresh.request("DELETE", "/appmesh/user/bob", headers=admin).status == 200
+    put()
+    assert me(fresh, bearer(old["access_token"])).status == 401
+    assert fresh.request("POST", "/appmesh/token/renew", headers={"X-Refresh-Token": old["refresh_token"]}).status == 401
+    assert me(fresh, bearer(login(fresh, "bob", "first-password")["access_token"])).status == 200
+    assert me(fresh, admin).status == 200
+
+
 def test_what_a_role_lacks_is_refused_by_name(node):
     mesh = bearer(login(node, "mesh", "mesh123")["access_token"])
     answer = node.request("PUT", "/appmesh/app/x", {"command": "true"}, mesh)

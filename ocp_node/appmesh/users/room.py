@@ -13,8 +13,11 @@ from ...base.errors import Refusal
 from ...base.setting import WrongUse
 from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
+from ...store import facts
 from . import rules, table
 from .rules import User
+
+DELETED_EPOCH = "appmesh.deleted_epoch"          # the second up to which tokens of users that were deleted are dead
 
 
 class Users:
@@ -71,9 +74,19 @@ class Users:
         table.put(connection, user)
         connection.after_commit(lambda: self.all.__setitem__(user.name, user))
 
-    def delete(self, connection: Any, name: str) -> None:
+    def delete(self, connection: Any, user: User) -> None:
+        """The user is gone.  Its tokens are dead for good: whoever gets the name later is not opened by them (`newcomer`)."""
+        name = user.name
+        facts.put(connection, DELETED_EPOCH, str(max(self.epoch(user), self._deleted_epoch(connection))))
         table.delete(connection, name)
         connection.after_commit(lambda: self.all.pop(name, None))
+
+    def newcomer(self, connection: Any, user: User) -> User:
+        """The new user, for whom no token counts that somebody deleted may have had."""
+        return user._replace(token_epoch=max(user.token_epoch, self._deleted_epoch(connection)))
+
+    def _deleted_epoch(self, connection: Any) -> int:
+        return int(facts.get(connection, DELETED_EPOCH, "0"))
 
     def now(self, connection: Any, name: str) -> User:
         """The user as it stands in this transaction, or Refusal `not_found`."""
@@ -175,6 +188,8 @@ def put(room: Users, call: Call) -> Write:
         if known is None and len(room.all) >= rules.USERS_MAX:
             raise Refusal("invalid_request", f"there are already {rules.USERS_MAX} users")
         made = rules.merged(known, name, password, given)
+        if known is None:
+            made = room.newcomer(connection, made)
         if made.locked and not (known and known.locked):
             made = made._replace(token_epoch=room.epoch(made))
         room.put(connection, made)
@@ -188,12 +203,12 @@ def delete(room: Users, call: Call) -> Write:
     name, by = call.path["user"].strip(), caller_of(call).name
 
     def change(connection: Any) -> None:
-        room.now(connection, name)
+        user = room.now(connection, name)
         if name == rules.ADMIN:
             raise Refusal("invalid_request", "User admin can not be deleted")
         if room.owned(name):
             raise Refusal("invalid_request", f"User <{name}> owns applications")
-        room.delete(connection, name)
+        room.delete(connection, user)
         connection.event("appmesh.user.deleted", surface="appmesh", subject=name, payload={"by": by})
 
     return Write(change, lambda _: Reply({"message": "User delete success"}))
