@@ -156,6 +156,31 @@ def test_a_first_token_is_void_once_the_reply_was_taken_but_its_repeat_is_still_
     assert trial.send("/oscp/fp/2.0/register", token_a, body, {"X-Request-ID": "first"}).status == 204
 
 
+def test_who_begins_anew_is_answered_also_right_after_it_registered_but_once_a_minute(tmp_path, monkeypatch):
+    trial, answered = Trial(tmp_path), []
+    calls = trial.node.rooms["oscp.calls"]
+    monkeypatch.setattr(calls, "add", lambda connection, party, endpoint, body, **more: endpoint == "register"
+                        and answered.append(more["correlation"]))
+    offer = {"version_url": [{"version": "2.0", "base_url": "http://127.0.0.1:9/oscp"}]}
+
+    def register(token, name):
+        assert trial.send("/oscp/fp/2.0/register", token, {"token": f"token-of-{name}", **offer}, {"X-Request-ID": name}).status == 204
+
+    try:
+        made = trial.node.post("/oscp/admin/v1/peers", {"local_role": "fp", "peer_role": "cp", "name": "x"}).json
+        register(made["token_a"], "first")
+        current = trial.node.core.writer.run(lambda connection: trial.parties.issue(connection, trial.parties.put(
+            connection, trial.parties.by_id[made["id"]]._replace(state="REGISTERED")), "IN"))
+        for name in ("anew", "too-soon"):
+            register(current, name)
+        trial.node.advance(61)
+        register(current, "again")
+        assert answered == ["first", "anew", "again"]
+        assert trial.parties.token_out(made["id"]) == "token-of-again"
+    finally:
+        trial.node.stop()
+
+
 def test_a_first_token_is_good_once_and_for_a_week(tmp_path):
     trial = Trial(tmp_path)
     try:

@@ -26,7 +26,7 @@ class Party(NamedTuple):
     our_interval: float = 0.0
     our_register_id: str = ""          # X-Request-ID of our own register, which a reply names
     peer_register_id: str = ""         # of the register we answer
-    replied_at: float = 0.0
+    replied_at: float = 0.0            # when we answered it last as one that began anew
     connecting_since: float = 0.0
     handshake_id: str = ""
     handshake_at: float = 0.0

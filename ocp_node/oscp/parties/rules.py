@@ -35,6 +35,7 @@ STEPS: Mapping[tuple[str, str], str] = {
     ("FAILED", "registers"): "REPLYING", ("FAILED", "connect"): "CONNECTING", ("UNREGISTERED", "connect"): "CONNECTING",
     ("REPLYING", "removed"): "UNREGISTERED", ("CONNECTING", "removed"): "UNREGISTERED",
 }
+KNOWN = ("REGISTERED", "AUTH_FAILED")          # both have had tokens of each other: a register is a reply, or begins anew
 STATES = ("INVITED", "CONNECTING", "REPLYING", "REGISTERED", "AUTH_FAILED", "FAILED", "UNREGISTERED")
 # Our role and the roles that may be registered with it (OSCP 2.0, endpoints).
 PARTNERS: Mapping[str, tuple[str, ...]] = {"fp": ("cp", "co"), "cp": ("fp",), "co": ("fp",)}

@@ -55,9 +55,8 @@ class Registration:
         party, token = sender
         base_url = rules.chosen([(offer.version, offer.base_url) for offer in message.version_url])
         base_url = self.parties.checked_base(self._resolved(party, base_url, correlation))
-        reply = (party.state == "CONNECTING" and token.kind == "IN") or (party.state in ("REGISTERED", "AUTH_FAILED")
-                                                                         and token.kind == "IN"
-                                                                           and (bool(correlation) or self._guarded(party)))
+        reply = (party.state == "CONNECTING" and token.kind == "IN") or (party.state in rules.KNOWN and token.kind == "IN"
+                                                                         and (bool(correlation) or self._guarded(party)))
         if reply:
             self._complete(connection, party, message.token, base_url, correlation)
         else:
@@ -72,7 +71,7 @@ class Registration:
         return base_url
 
     def _guarded(self, party: Party) -> bool:
-        """A second register within a minute of our reply is taken as a reply: two nodes must not answer each other for ever."""
+        """Who began anew twice within a minute has sent a reply the second time: two nodes must not answer each other for ever."""
         return self.core.clock.time() - party.replied_at < rules.REPLY_GUARD_SECONDS
 
     def _complete(self, connection: Any, party: Party, token_out: str, base_url: str, correlation: str) -> None:
@@ -83,9 +82,9 @@ class Registration:
 
     def _answer(self, connection: Any, party: Party, token_out: str, base_url: str, request_id: str) -> None:
         """Token C is made and our reply is on its way, after our 204."""
+        anew = party.state in rules.KNOWN
         party = party._replace(state=rules.step(party, "registers"), base_url=base_url, version=rules.VERSION,
-                               peer_register_id=request_id,
-                               replied_at=self.core.clock.time())
+                               peer_register_id=request_id, replied_at=self.core.clock.time() if anew else 0.0)
         party = self.parties.put(connection, party, token_out)
         token_c = self.parties.issue(connection, party, "IN")
         self.calls.add(connection, party, "register", self._offer(party, token_c), correlation=request_id)
