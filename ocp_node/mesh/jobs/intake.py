@@ -27,7 +27,6 @@ Members = dict[str, Any]
 INLINE_LEASE_SECONDS = 300
 LEASE_SECONDS_MAX = 86_400
 REQUEST_ID_LENGTH_MAX = 128
-APPROVAL = "job.dispatch"
 PAYLOAD_BYTES_MAX = 8 * 1024 * 1024
 OF_A_TASK = frozenset({"mission", "cooperative_task"})
 
@@ -207,9 +206,8 @@ class Intake:
         job = self._made(connection, judged, "queued", metadata)
         table.add(connection, job)
         self._seal(connection, job, asked)
-        hold = self._ask(connection, job, judged) if judged.approval else {}
+        hold = jobs.recovery.ask(connection, job) if judged.approval else {}
         if hold:
-            job.metadata["approval_id"] = hold["approval_id"]
             table.save(connection, job)
         self._told(connection, job, "queued", kind=job.kind, dispatch_mode="queued")
         message = jobs.queue.enqueue(connection, job, judged.queue_name, judged.queue_policy, judged.dedupe_key, hold,
@@ -257,18 +255,6 @@ class Intake:
     def _seal(self, connection: WriteConnection, job: Job, asked: Asked) -> None:
         for variable, value in asked.secrets.items():
             table.put_secret(connection, job.id, variable, self._jobs.sealed(job.id, variable, value))
-
-    def _ask(self, connection: WriteConnection, job: Job, judged: Judged) -> Members:
-        """Somebody is asked whether the job may be done; what its message waits for."""
-        wanted = members(members(judged.document.get("metadata"), "metadata").get("approval"), "approval")
-        answer = self._jobs.rooms["mesh.approvals"].request(connection, {
-            "action_type": APPROVAL, "title": f"Run {job.kind} for {job.origin_peer_id}",
-            "summary": text(wanted.get("summary"), "summary", 4000),
-            "severity": text(wanted.get("severity"), "severity") or "normal", "related_job_id": job.id,
-            "request_id": f"job-approval-{job.id}",
-            "expires_at": text(wanted.get("expires_at"), "expires_at"), "requested_by_peer_id": job.origin_peer_id,
-            "metadata": {"job_id": job.id}})
-        return {"reason": "approval_pending", "approval_id": answer["approval"]["id"]}
 
     def _told(self, connection: WriteConnection, job: Job, event: str, **payload: object) -> None:
         connection.event(f"mesh.job.{event}", subject=job.id, peer_id=job.origin_peer_id, request_id=job.request_id,

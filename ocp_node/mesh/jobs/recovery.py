@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import Refusal
+from ..values import members, text
 from . import rules, table
 from .table import Job
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from .room import Jobs
 
 Members = dict[str, Any]
+
+APPROVAL = "job.dispatch"
+WAITING = "approval_pending"
+SETTLED = ("rejected", "expired")        # such an approval does not keep the question from being asked again
 
 
 class Recovery:
@@ -52,8 +57,7 @@ class Recovery:
         jobs.ended(connection, job)
         if message is not None and message.status not in ("acked", "cancelled"):
             jobs.queue.cancel(connection, message, reason)
-        if job.metadata.get("approval_id"):
-            jobs.rooms["mesh.approvals"].withdraw(connection, f"job-approval-{job.id}", "job_cancelled")
+        self._withdraw(connection, job)
         connection.event("mesh.job.cancelled", subject=job.id, peer_id=job.origin_peer_id, request_id=job.request_id,
                          payload={"job_id": job.id, "reason": reason})
         return {"status": "cancelled", "job": jobs.json(connection, job)}
@@ -113,12 +117,13 @@ class Recovery:
                                         **({"request_id": asked["request_id"]} if asked["request_id"] else {})}
         if message is None:
             message = jobs.enqueue_again(connection, job)
+        hold = message.hold or self._unapproved(connection, job)
         jobs.save(connection, job)
         connection.event(event_type, subject=job.id, peer_id=jobs.node_id, request_id=job.request_id, payload={
             "job_id": job.id, "queue_message_id": message.id, "checkpoint_artifact_id": checkpoint_id,
             "operator_id": asked["operator_id"],
             "reason": asked["reason"], "action": action})
-        jobs.queue.recover(connection, message, action, asked["reason"])
+        jobs.queue.recover(connection, message, action, asked["reason"], hold)
         return self._answer(connection, job)
 
     def _answer(self, connection: WriteConnection, job: Job, deduped: bool = False) -> Members:
@@ -144,22 +149,52 @@ class Recovery:
         used = table.last_number(connection, job.id)
         job.metadata.update(current_attempt_id="", replayed_at=now, replay_reason=reason,
                             budget=used + int(job.metadata["retry_policy"]["max_attempts"]))
+        hold = self._unapproved(connection, job)
         jobs.save(connection, job)
-        jobs.queue.replay(connection, message, reason)
+        jobs.queue.replay(connection, message, reason, hold)
         return {"status": job.status, "job": jobs.json(connection, job), "queue_message": jobs.message_json(message)}
 
     # --- approvals
+
+    def ask(self, connection: WriteConnection, job: Job) -> Members:
+        """Somebody is asked whether the job may be done; what its message waits for.  The caller saves the job."""
+        wanted = members(job.metadata.get("approval"), "approval")
+        answer = self._jobs.rooms["mesh.approvals"].request(connection, {
+            "action_type": APPROVAL, "title": f"Run {job.kind} for {job.origin_peer_id}",
+            "summary": text(wanted.get("summary"), "summary", 4000),
+            "severity": text(wanted.get("severity"), "severity") or "normal", "related_job_id": job.id,
+            "request_id": f"job-approval-{job.id}",
+            "expires_at": text(wanted.get("expires_at"), "expires_at"), "requested_by_peer_id": job.origin_peer_id,
+            "metadata": {"job_id": job.id}}, afresh=SETTLED)
+        job.metadata["approval_id"] = answer["approval"]["id"]
+        return {"reason": WAITING, "approval_id": job.metadata["approval_id"]}
+
+    def _unapproved(self, connection: WriteConnection, job: Job) -> Members:
+        """What a job waits for that is to be done after all, though nobody has approved it before it was cancelled."""
+        asked, granted = job.metadata.get("approval_id"), job.metadata.get("approval_granted_at")
+        return self.ask(connection, job) if asked and not granted else {}
+
+    def _withdraw(self, connection: WriteConnection, job: Job) -> None:
+        """Nobody is asked any more whether the job may be done."""
+        if not job.metadata.get("approval_id"):
+            return
+        approvals = self._jobs.rooms["mesh.approvals"]
+        asked = approvals.find(connection, job.metadata["approval_id"])
+        if asked is not None:
+            approvals.withdraw(connection, asked["request_id"], "job_cancelled")
 
     def resolved(self, connection: WriteConnection, job_id: str, decision: str) -> Members | None:
         """What somebody's decision does to a job that waits for it; None when nothing waits."""
         job = table.find(connection, job_id)
         message = self._jobs.queue.of_job(connection, job_id) if job is not None else None
-        if job is None or message is None or message.status != "queued" or message.hold.get("reason") != "approval_pending":
+        if job is None or message is None or message.status != "queued" or message.hold.get("reason") != WAITING:
             return None
         if decision == "deferred":
             return {"status": "applied", "job_id": job_id, "action": "held"}
         if decision == "approved":
             self._jobs.queue.release(connection, message)
+            job.metadata["approval_granted_at"] = connection.clock.text()
+            self._jobs.save(connection, job)
             connection.event("mesh.job.approval_granted", subject=job.id, peer_id=self._jobs.node_id, request_id=job.request_id,
                              payload={"job_id": job.id})
             return {"status": "applied", "job_id": job_id, "action": "released"}

@@ -23,8 +23,8 @@ from . import handlers, lanes, rules, shapes, table
 from .attempts import Attempts
 from .delivery import Store
 from .failure import RunFailed
-from .intake import APPROVAL, Intake
-from .recovery import Recovery
+from .intake import Intake
+from .recovery import APPROVAL, Recovery
 from .table import Attempt, Job
 
 if TYPE_CHECKING:

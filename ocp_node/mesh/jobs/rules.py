@@ -41,7 +41,7 @@ STEPS: Mapping[tuple[str, str], str] = {
     **{(state, "resume"): "retry_wait" for state in ("queued", "retry_wait", "checkpointed", "failed", "cancelled")},
     **{(state, "restart"): "retry_wait" for state in ("queued", "retry_wait", "checkpointed", "failed", "cancelled")},
     **{(state, "replay"): "queued" for state in ("failed", "cancelled", "retry_wait", "queued")},
-    ("queued", "reject"): "rejected",
+    **{(state, "reject"): "rejected" for state in ("queued", "retry_wait")},
 }
 
 

@@ -53,7 +53,7 @@ OURS = frozenset({
     "checkpointed_at", "last_error", "last_failure_at", "last_failure_error", "recovery_hint", "queue_requeued_at", "replayed_at",
     "replay_reason", "reason", "cancelled_at", "cancelled_by", "error", "mission", "cooperative_task", "recovery_request",
     "budget",
-    "approval_id", "remote_job", "run",
+    "approval_id", "approval_granted_at", "remote_job", "run",
 })
 LIFTED = ("command", "code", "args", "env", "cwd", "working_dir", "image", "component_ref", "entrypoint", "timeout_seconds",
           "secrets",

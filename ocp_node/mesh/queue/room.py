@@ -142,19 +142,21 @@ class Queue:
         self._save(connection, message)
         self.event(connection, "cancelled", message, reason=reason)
 
-    def recover(self, connection: WriteConnection, message: Message, action: str, reason: str) -> None:
-        """The message is in its own queue again, because the operator starts its job anew."""
+    def recover(self, connection: WriteConnection, message: Message, action: str, reason: str, hold: Members) -> None:
+        """The message is in its own queue again, because the operator starts its job anew; it waits for what `hold` says."""
         message.status = rules.step(message.status, "recover")
+        message.hold = hold
         self._back_in_line(connection, message)
         message.metadata.update(recovery_count=int(message.metadata.get("recovery_count") or 0) + 1, last_recovery_action=action,
                                 last_recovery_reason=reason)
         self._save(connection, message)
         self.event(connection, "recovered", message, action=action)
 
-    def replay(self, connection: WriteConnection, message: Message, reason: str) -> None:
-        """A dead letter is delivered once more."""
+    def replay(self, connection: WriteConnection, message: Message, reason: str, hold: Members) -> None:
+        """A dead letter is delivered once more, unless it waits for what `hold` says."""
         now = connection.clock.text()
         message.status = rules.step(message.status, "replay")
+        message.hold = hold
         self._back_in_line(connection, message)
         message.metadata.update(replayed_at=now, replay_reason=reason,
                                 replay_count=int(message.metadata.get("replay_count") or 0) + 1)

@@ -13,7 +13,7 @@ from ocp_node.mesh.jobs import rules
 # The columns are `rules.EVENTS`.
 JOB_TABLE = {
     "queued": "running resuming - - - - - - - cancelled retry_wait retry_wait queued rejected",
-    "retry_wait": "running resuming - - - - - - - cancelled retry_wait retry_wait queued -",
+    "retry_wait": "running resuming - - - - - - - cancelled retry_wait retry_wait queued rejected",
     "running": "- - completed retry_wait checkpointed failed queued retry_wait failed cancelled - - - -",
     "resuming": "- - completed retry_wait checkpointed failed queued retry_wait failed cancelled - - - -",
     "checkpointed": "- - - - - - - - - cancelled retry_wait retry_wait - -",
