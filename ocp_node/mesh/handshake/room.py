@@ -171,14 +171,15 @@ def accept(room: Handshake, call: Call) -> Write:
     room.refuse_self(card)
     if signed.peer is None:
         room.check_stranger(call.caller.address, call.caller.loopback)
-    document = signed.body["peer_card"]
-    members = rules.claims(document, card.peer_id)
-    metadata = {**rules.told(document, signed.body.get("agent_presence"), signed.body.get("beacons")),
+    document, mode = signed.body["peer_card"], room.mode(call.caller.loopback)
+    stranger = tiers.is_stranger(signed.peer) if signed.peer is not None else mode != "declared"
+    members = rules.claims(document, card.peer_id, stranger)
+    metadata = {**rules.told(document, signed.body.get("agent_presence"), signed.body.get("beacons"), stranger),
                 "last_request_id": signed.request_id}
     session, accepted_at = f"mesh-{room.core.ids.hex(12)}", room.core.clock.text()
     envelope = room.envelopes.sign(HANDSHAKE_ROUTE, {"mesh_session_id": session, "accepted_at": accepted_at,
                                                      "peer_id": card.peer_id})
-    mode, offered = room.mode(call.caller.loopback), signed.body.get("invitation")
+    offered = signed.body.get("invitation")
 
     def change(connection: WriteConnection) -> Peer:
         room.envelopes.claim(connection, signed)

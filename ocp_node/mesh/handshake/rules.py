@@ -21,13 +21,17 @@ CARDS_MAX = 64                   # capabilities of one node
 PRESENT_MAX = 50                 # agents of one node that are remembered
 BEACONS_MAX = 12
 TOLD_BYTES_MAX = 65_536          # of agents, or of beacons, of one node
+# The same for strangers, who can be many: a thousand of them must not fill a small machine's memory, nor the list of peers.
+STRANGER_CARD_BYTES_MAX = 16_384
+STRANGER_TOLD_BYTES_MAX = 4_096
 WILDCARDS = ("0.0.0.0", "::", "")
 
 
-def claims(card: Mapping[str, Any], peer_id: str) -> Members:
+def claims(card: Mapping[str, Any], peer_id: str, stranger: bool = False) -> Members:
     """The stored members that follow from the card: what it claims, never its key or tier."""
-    if len(jsontext.ascii_text(card)) > CARD_BYTES_MAX:
-        raise Refusal("invalid_request", f"peer_card is larger than {CARD_BYTES_MAX} bytes")
+    bytes_max = STRANGER_CARD_BYTES_MAX if stranger else CARD_BYTES_MAX
+    if len(jsontext.ascii_text(card)) > bytes_max:
+        raise Refusal("invalid_request", f"peer_card is larger than {bytes_max} bytes")
     endpoint = _url(card.get("endpoint_url"))
     return {"display_name": _line(card.get("display_name"), NAME_LENGTH_MAX) or peer_id,
             "signature_scheme": _line(card.get("signature_scheme"), WORD_LENGTH_MAX), "endpoint_url": endpoint,
@@ -37,10 +41,11 @@ def claims(card: Mapping[str, Any], peer_id: str) -> Members:
             "capability_cards": _objects(card.get("capability_cards"), CARDS_MAX, CARD_BYTES_MAX), "card": dict(card)}
 
 
-def told(card: Mapping[str, Any], presence: object, beacons: object) -> Members:
+def told(card: Mapping[str, Any], presence: object, beacons: object, stranger: bool = False) -> Members:
     """The metadata that follows from a handshake's body."""
-    return {"remote_agent_presence": _objects(presence, PRESENT_MAX, TOLD_BYTES_MAX),
-            "remote_beacons": _objects(beacons, BEACONS_MAX, TOLD_BYTES_MAX),
+    bytes_max = STRANGER_TOLD_BYTES_MAX if stranger else TOLD_BYTES_MAX
+    return {"remote_agent_presence": _objects(presence, PRESENT_MAX, bytes_max),
+            "remote_beacons": _objects(beacons, BEACONS_MAX, bytes_max),
             "remote_device_profile": normalised(lenient(card.get("device_profile")))}
 
 

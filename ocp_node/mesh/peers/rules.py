@@ -121,13 +121,18 @@ def health(peers: Sequence[Peer]) -> Members:
             "trust_tiers": tiers, "device_classes": classes}
 
 
+def is_stranger(peer: Peer) -> bool:
+    """Nobody has admitted the peer."""
+    return peer.trust_tier == "public" and not peer.metadata.get("admitted")
+
+
 def displaced(peers: Sequence[Peer], most: int, seen_before: str) -> Peer | None:
     """The stranger that makes room for a new one when `most` strangers are known: the one unheard of for longest.
 
-    A stranger is a peer nobody has admitted.  `Refusal("busy")` when all of them were heard of since `seen_before`, so that a
-    flood of new names cannot push out those who wait for an answer.
+    `Refusal("busy")` when all of them were heard of since `seen_before`, so that a flood of new names cannot push out those who
+    wait for an answer.
     """
-    strangers = [peer for peer in peers if peer.trust_tier == "public" and not peer.metadata.get("admitted")]
+    strangers = [peer for peer in peers if is_stranger(peer)]
     if len(strangers) < most:
         return None
     oldest = min(strangers, key=lambda peer: peer.last_seen_at)

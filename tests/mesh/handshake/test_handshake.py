@@ -136,6 +136,22 @@ def test_one_address_cannot_bring_names_without_end(tmp_path: Path) -> None:
         shake(node, late, FROM_LAN)
 
 
+def test_little_is_kept_of_what_a_stranger_tells_until_it_is_admitted(tmp_path: Path) -> None:
+    with TrialNode(tmp_path, trusted_proxies=("127.0.0.1",)) as node:
+        peer = TrialPeer("stranger")
+        body = {"peer_card": peer.card(padding="x" * 20_000), "beacons": [{"text": "b" * 3_000}] * 9,
+                "agent_presence": [{"agent_id": "a" * 3_000}] * 9}
+        answer = peer.post(node, "/mesh/handshake", body, FROM_LAN)
+        assert (answer.status, answer.json["error"]) == (400, "peer_card is larger than 16384 bytes")
+        assert node.get("/mesh/peers").json["count"] == 0
+        kept = peer.post(node, "/mesh/handshake", {**body, "peer_card": peer.card()}, FROM_LAN).json["peer"]["metadata"]
+        assert [len(kept[name]) for name in ("remote_agent_presence", "remote_beacons")] == [1, 1]
+        assert node.post("/mesh/peers/stranger/trust", {"trust_tier": "market"}).status == 200
+        kept = peer.post(node, "/mesh/handshake", body, FROM_LAN).json["peer"]
+        assert kept["card"]["padding"] and [len(kept["metadata"][name]) for name in (
+            "remote_agent_presence", "remote_beacons")] == [9, 9]
+
+
 def test_a_page_in_the_operators_browser_cannot_shake_hands_or_post(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node:
         envelope = TrialPeer("friend").sign(node, "/mesh/handshake", {"peer_card": TrialPeer("friend").card()})
