@@ -32,6 +32,7 @@ from ..store.opening import open_store
 from ..store.outbox import Outbox
 
 SURFACES = ("mesh", "directory", "appmesh", "oscp", "node")
+WILDCARDS = ("0.0.0.0", "::", "")
 SWITCH_SECONDS = 0.0005        # how long a busy thread may keep the interpreter while the loop has work
 DRAIN_SECONDS = 5.0
 FIRST_CALLERS_SECONDS = 0.03   # a supervisor that waits for a node asks at once; two threads would share one interpreter
@@ -111,7 +112,7 @@ class Node:
                            "stop what uses it, or choose another with --port") from None
         self.core.edge = self.server
         self.core.bound = (settings.host, self.server.server_port)
-        self.core.base_url = settings.base_url or _base_url(settings.host, self.server.server_port, tls is not None)
+        self.core.base_url = _reachable(settings.base_url, settings.host) or self.url
 
     def _tls(self, settings: Settings) -> Any:
         if not (settings.tls_cert or settings.tls_self_signed):
@@ -240,11 +241,24 @@ class Node:
 
 def _base_url(host: str, port: int, secure: bool) -> str:
     """The advertised URL for a bind address: a concrete host as it is, loopback as loopback, a wildcard as this machine's first address."""
-    scheme = "https" if secure else "http"
-    if host in ("0.0.0.0", "::", ""):
+    return f"{'https' if secure else 'http'}://{_shown_host(host)}:{port}"
+
+
+def _shown_host(host: str) -> str:
+    if host in WILDCARDS:
         host = next((address for address in local.local_addresses() if ":" not in address), "127.0.0.1")
     elif is_loopback(host):
         host = "127.0.0.1" if ":" not in host else "::1"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"[{host}]" if ":" in host else host
+
+
+def _reachable(configured: str, bound: str) -> str:
+    """The configured URL; a wildcard in it, which leads nobody here, gives way to the bound host (OCP 0.1 organism card)."""
+    scheme, _, rest = configured.partition("://")
+    authority, slash, path = rest.partition("/")
+    for wildcard in ("0.0.0.0", "[::]"):
+        if authority == wildcard or authority.startswith(f"{wildcard}:"):
+            authority = _shown_host(bound) + authority.removeprefix(wildcard)
+    return f"{scheme}://{authority}{slash}{path}" if configured else ""
 
 

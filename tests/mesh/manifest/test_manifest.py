@@ -35,6 +35,16 @@ def test_a_fresh_node_says_what_the_captured_one_said(tmp_path: Path) -> None:
             {**shown, "description": ""} for shown in captured["capability_cards"]]
 
 
+@pytest.mark.parametrize("configured, shown", [
+    ("http://0.0.0.0:9999", "http://127.0.0.1:9999"), ("https://[::]:9999/mesh-one", "https://127.0.0.1:9999/mesh-one"),
+    ("http://0.0.0.0", "http://127.0.0.1"), ("https://mesh.example/one", "https://mesh.example/one"),
+    ("http://0.0.0.0.example:1", "http://0.0.0.0.example:1"), ("http://[2001:db8::1]:1", "http://[2001:db8::1]:1")])
+def test_a_base_url_that_leads_nowhere_has_the_host_that_the_node_listens_on(tmp_path: Path, configured: str, shown: str) -> None:
+    with TrialNode(tmp_path, base_url=configured) as node:
+        card = node.get("/mesh/manifest").json["organism_card"]
+        assert (card["endpoint_url"], card["stream_url"]) == (shown, f"{shown}/mesh/stream")
+
+
 def test_the_card_says_where_the_node_is_and_which_key_it_has(tmp_path: Path) -> None:
     with TrialNode(tmp_path) as node:
         card = node.get("/mesh/manifest").json["organism_card"]
