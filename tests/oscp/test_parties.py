@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ocp_node.oscp.calls import rules as calls
+from ocp_node.oscp.handshake import rules as handshakes
 from ocp_node.oscp.parties import table
 from ocp_node.oscp.parties.records import Party
 from ocp_node.oscp.parties.rules import CONNECT_SECONDS, TOKEN_A_SECONDS
@@ -98,6 +99,31 @@ def test_a_party_that_was_forgotten_while_a_duty_looked_is_left_alone(node: Tria
     node.clock.advance(TOKEN_A_SECONDS)
     getattr(node.rooms[duty], step)()
     assert stored(node, party) is None
+
+
+def test_a_handshake_that_was_refused_is_not_repeated_until_the_operator_wants_it(node: TrialNode) -> None:
+    party = put(node, invited(node), state="REGISTERED", base_url="http://127.0.0.1:9/oscp/fp/2.0")
+    room, waiting = node.rooms["oscp.handshake"], node.rooms["oscp.calls"]
+    node.core.writer.run(lambda connection: room.start(connection, party))
+    begun = stored(node, party)
+    call = calls.Call(0, party.id, "handshake", "POST", "{}", begun.handshake_id, "", 0.0, 0.0, 0)
+    node.core.writer.run(lambda connection: waiting._settle(connection, call, calls.Verdict("drop"), 400))
+    node.clock.advance(10_000)
+    room.step()
+    assert stored(node, party).handshakes == handshakes.REFUSED and stored(node, party).handshake_id == begun.handshake_id
+    assert node.post(f"{ADMIN}/{party.id}/handshake").status == 202
+    assert stored(node, party).handshakes == 1
+
+
+def test_who_was_away_is_asked_for_its_agreement_again(node: TrialNode) -> None:
+    now = node.clock.time()
+    party = put(node, invited(node), state="REGISTERED", base_url="http://127.0.0.1:9/oscp/fp/2.0", liveness="OFFLINE", offline_at=now + 100.0,
+                online_after=now + 2.0, handshake_id="before", handshake_at=now, acknowledged_at=now, our_interval=30.0)
+    node.clock.advance(3)
+    node.rooms["oscp.heartbeat"].step()
+    node.until(lambda: stored(node, party).liveness == "ONLINE", "the return")
+    node.rooms["oscp.handshake"].step()
+    node.until(lambda: stored(node, party).handshake_id not in ("", "before"), "the new handshake")
 
 
 def test_a_full_queue_of_one_party_holds_up_no_other_partys_handshake(node: TrialNode) -> None:

@@ -99,8 +99,27 @@ def test_who_starts_handshakes(roles, dialect, begins):
 
 @pytest.mark.parametrize("handshakes_sent, wait", [(1, 30), (2, 60), (3, 120), (4, 240), (5, 300), (9, 300)])
 def test_an_unanswered_handshake_is_repeated_ever_more_slowly(handshakes_sent, wait):
-    party = PARTY._replace(local_role="cp", peer_role="fp", handshake_at=100.0, handshakes=handshakes_sent)
-    assert handshakes.due_seconds(party, 100.0) == wait and handshakes.due_seconds(party, 100.0 + wait) == 0
+    party = PARTY._replace(local_role="cp", peer_role="fp", handshake_at=100.0, handshakes=handshakes_sent, our_interval=30.0)
+    assert handshakes.due_seconds(party, 100.0, 30.0) == wait and handshakes.due_seconds(party, 100.0 + wait, 30.0) == 0
+
+
+@pytest.mark.parametrize("members, interval, due", [
+    ({"acknowledged_at": 101.0}, 30.0, False), ({"acknowledged_at": 101.0}, 60.0, True), ({"handshakes": handshakes.REFUSED}, 30.0, False),
+    ({"handshakes": handshakes.REFUSED}, 60.0, True), ({"handshake_at": 0.0}, 30.0, True),
+    ({"acknowledged_at": 101.0, "state": "AUTH_FAILED"}, 60.0, False)])
+def test_a_handshake_is_due_when_nothing_is_agreed_or_our_requirements_have_changed(members, interval, due):
+    party = PARTY._replace(**{"local_role": "cp", "peer_role": "fp", "handshake_at": 100.0, "handshakes": 1, "our_interval": 30.0, **members})
+    assert (handshakes.due_seconds(party, 1e6, interval) == 0) is due
+
+
+@pytest.mark.parametrize("state, event, begins", [
+    ("CONNECTING", "replied", True), ("REPLYING", "taken", True), ("REGISTERED", "registers", True), ("AUTH_FAILED", "registers", True),
+    ("AUTH_FAILED", "replied", True), ("AUTH_FAILED", "replaced", True), ("AUTH_FAILED", "retry", True),
+    ("REGISTERED", "replied", False), ("REGISTERED", "replaced", False), ("REGISTERED", "refused", False)])
+def test_who_begins_anew_or_knows_us_again_is_agreed_with_again(state, event, begins):
+    agreed = PARTY._replace(state=state, handshake_id="h", handshake_at=100.0, acknowledged_at=101.0, handshakes=1)
+    after = rules.after(agreed, event)
+    assert after == (rules.afresh(agreed) if begins else agreed)._replace(state=rules.step(agreed, event))
 
 
 @pytest.mark.parametrize("at, now, result", [(1000.0, 900.0, 1000.0), (850.0, 900.0, 901.0), (1e9, 900.0, 900.0 + 86_400)])

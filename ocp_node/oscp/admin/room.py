@@ -131,8 +131,7 @@ def _tell(room: Admin, base_url: str, token: str, request_id: str) -> None:
 def retry(room: Admin, call: Call) -> Write:
     """A party that refused our token is called again."""
     return _accepted(room, call, lambda connection, party: room.parties.put(connection,
-                                                                            party._replace(state=rules.step(party, "retry"),
-                                                                                           last_error="")))
+                                                                            rules.after(party, "retry")._replace(last_error="")))
 
 
 def messages(room: Admin, call: Call) -> Reply:

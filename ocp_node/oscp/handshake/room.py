@@ -9,6 +9,8 @@ from ...base.errors import Busy
 from ...contract.route import Call, Write
 from ...core import Core, Rooms
 from .. import messages
+from ..calls.rules import Call as Sent
+from ..calls.rules import Verdict
 from ..parties.records import Party, Sender
 from ..parties.rules import tolerated
 from . import rules
@@ -26,8 +28,13 @@ class Handshakes:
         self.core = core
         self.parties = parties
         self.calls = calls
+        calls.on("handshake", self._heard)
         self._ticker = core.tickers.add("oscp-handshakes", self.step)
         core.feed.listen(self._stirred)
+
+    @property
+    def _interval(self) -> float:
+        return float(self.parties.settings.oscp_heartbeat_interval)
 
     def _stirred(self, events: list[Any]) -> None:
         if any(event.event_type.startswith("oscp.peer.") for event in events):
@@ -37,7 +44,7 @@ class Handshakes:
         """Every handshake that is due is on its way; gives the seconds until the next."""
         now, wait = self.core.clock.time(), math.inf
         for party in self.parties.all():
-            left = rules.due_seconds(party, now)
+            left = rules.due_seconds(party, now, self._interval)
             if left <= 0:
                 self.parties.change(party.id, self._start_due)
                 left = rules.AGAIN_SECONDS[0]
@@ -45,7 +52,7 @@ class Handshakes:
         return None if math.isinf(wait) else wait
 
     def _start_due(self, connection: Any, party: Party) -> None:
-        if rules.due_seconds(party, self.core.clock.time()) <= 0:
+        if rules.due_seconds(party, self.core.clock.time(), self._interval) <= 0:
             try:
                 self.start(connection, party)
             except Busy as busy:                     # one party's full queue holds up no other party
@@ -57,8 +64,14 @@ class Handshakes:
         body = rules.ours(party, interval, self.parties.settings.oscp_measurement_configuration)
         request_id = self.calls.add(connection, party, "handshake", body, delay=rules.FIRST_SECONDS)
         self.parties.put(connection, party._replace(handshake_id=request_id, handshake_at=self.core.clock.time(),
-                                                    handshakes=party.handshakes + 1,
+                                                    handshakes=max(party.handshakes, 0) + 1,
                                                     our_interval=float(interval)))
+
+    def _heard(self, connection: Any, party: Party, call: Sent, verdict: Verdict, status: int) -> None:
+        """What a party refuses once it would refuse again: nothing more until our requirements or the registration change."""
+        if status == 400 and call.request_id == party.handshake_id:
+            self.core.log.warning("oscp.handshake_refused", party=party.id, name=party.name)
+            self.parties.put(connection, party._replace(handshakes=rules.REFUSED))
 
     def required(self, connection: Any, sender: Sender, message: Handshake) -> Party:
         """What the party requires replaces what it required before."""

@@ -11,6 +11,7 @@ from ..parties.records import Party
 AGAIN_SECONDS = (30.0, 60.0, 120.0, 240.0)
 AGAIN_SECONDS_LAST = 300.0
 FIRST_SECONDS = 1.0
+REFUSED = -1                           # in place of a number of attempts: the party takes no handshake of this content
 TOLERANT_DIALECTS = frozenset({"pyoscp", "solarnetwork"})
 
 
@@ -22,12 +23,14 @@ def starts(party: Party) -> bool:
                                                                                    and party.dialect == "pyoscp")
 
 
-def due_seconds(party: Party, now: float) -> float:
-    """Seconds until a handshake of ours is due (0: now); infinite when none is."""
-    if not starts(party) or party.acknowledged_at >= party.handshake_at > 0:
+def due_seconds(party: Party, now: float, interval: float) -> float:
+    """Seconds until a handshake of ours is due (0: now); infinite when none is.  `interval` is what we require today."""
+    if not starts(party):
         return math.inf
-    if not party.handshake_at:
+    if not party.handshake_at or party.our_interval != interval:
         return 0.0
+    if party.acknowledged_at >= party.handshake_at or party.handshakes == REFUSED:
+        return math.inf
     wait = AGAIN_SECONDS[party.handshakes - 1] if party.handshakes <= len(AGAIN_SECONDS) else AGAIN_SECONDS_LAST
     return max(0.0, party.handshake_at + wait - now)
 

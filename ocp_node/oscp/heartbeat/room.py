@@ -11,7 +11,7 @@ from ...contract.route import Call, Write
 from ...core import Core, Rooms
 from .. import messages, times
 from ..parties.records import Party, Sender
-from ..parties.rules import tolerated
+from ..parties.rules import afresh, tolerated
 from . import rules
 from .records import Heartbeat
 
@@ -77,7 +77,8 @@ class Heartbeats:
         state, _ = rules.next_state(party, self.core.clock.time())
         if state == party.liveness:
             return
-        self.parties.put(connection, party._replace(liveness=state, online_after=0.0))
+        back = state == "ONLINE" and party.liveness == "OFFLINE"
+        self.parties.put(connection, (afresh(party) if back else party)._replace(liveness=state, online_after=0.0))
         connection.event(f"oscp.peer.{state.lower()}", surface="oscp", subject=party.id, payload={"name": party.name})
 
     # --- ours

@@ -63,6 +63,18 @@ def step(party: Party, event: str) -> str:
     return after
 
 
+def after(party: Party, event: str) -> Party:
+    """The party after `event`; what was agreed is agreed again where it has begun anew, or knows us again.  Refusal as `step`."""
+    moved = party._replace(state=step(party, event))
+    begins = moved.state == "REGISTERED" and (party.state != "REGISTERED" or event == "registers")
+    return afresh(moved) if begins else moved
+
+
+def afresh(party: Party) -> Party:
+    """Nothing counts as agreed: the next handshake is due."""
+    return party._replace(handshake_id="", handshake_at=0.0, handshakes=0, acknowledged_at=0.0)
+
+
 def opens(token: Token, party: Party, endpoint: str, now: float) -> str:
     """Why a token does not open an endpoint: "" (it does), `unauthorized`, or `not_registered`.
 

@@ -38,7 +38,7 @@ class Registration:
         self.parties.void(connection, party.id)
         token_b = self.parties.issue(connection, party, "IN")
         request_id = self.core.ids.uuid()
-        party = party._replace(state=rules.step(party, "connect"), base_url=base_url, version=rules.VERSION,
+        party = rules.after(party, "connect")._replace(base_url=base_url, version=rules.VERSION,
                                our_register_id=request_id,
                                connecting_since=now, last_error="")
         party = self.parties.put(connection, party, token_a)
@@ -77,14 +77,14 @@ class Registration:
     def _complete(self, connection: Any, party: Party, token_out: str, base_url: str, correlation: str) -> None:
         if not correlation:
             party = rules.tolerated(party, "T11")
-        party = party._replace(state=rules.step(party, "replied"), base_url=base_url, version=rules.VERSION, connecting_since=0.0)
+        party = rules.after(party, "replied")._replace(base_url=base_url, version=rules.VERSION, connecting_since=0.0)
         self.registered(connection, self.parties.put(connection, party, token_out))
 
     def _answer(self, connection: Any, party: Party, token_out: str, base_url: str, request_id: str) -> None:
         """Token C is made and our reply is on its way, after our 204."""
         anew = party.state in rules.KNOWN
-        party = party._replace(state=rules.step(party, "registers"), base_url=base_url, version=rules.VERSION,
-                               peer_register_id=request_id, replied_at=self.core.clock.time() if anew else 0.0)
+        party = rules.after(party, "registers")._replace(base_url=base_url, version=rules.VERSION,
+                                                      peer_register_id=request_id, replied_at=self.core.clock.time() if anew else 0.0)
         party = self.parties.put(connection, party, token_out)
         token_c = self.parties.issue(connection, party, "IN")
         self.calls.add(connection, party, "register", self._offer(party, token_c), correlation=request_id)
@@ -96,7 +96,7 @@ class Registration:
         if verdict.what == "sent":
             if reply and party.state == "REPLYING":
                 self.parties.void(connection, party.id, ("A",))
-                self.registered(connection, self.parties.put(connection, party._replace(state=rules.step(party, "taken"))))
+                self.registered(connection, self.parties.put(connection, rules.after(party, "taken")))
         elif call.method == "POST" and party.state in ("CONNECTING", "REPLYING"):
             self._failed(connection, party, f"register: {status or 'no answer'}")
 
@@ -152,8 +152,8 @@ def replace(room: Registration, call: Call) -> Write:
         if party.state in ("REPLYING", "CONNECTING"):
             raise Refusal("conflict", "a registration is under way")
         base_url = room.parties.checked_base(rules.chosen([(offer.version, offer.base_url) for offer in message.version_url]))
-        room.parties.put(connection, party._replace(state=rules.step(party, "replaced"), base_url=base_url,
-                                                    version=rules.VERSION), message.token)
+        room.parties.put(connection, rules.after(party, "replaced")._replace(base_url=base_url, version=rules.VERSION),
+                         message.token)
     return messages.take(room.parties, call, Register, effect)
 
 
