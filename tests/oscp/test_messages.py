@@ -181,6 +181,23 @@ def test_who_begins_anew_is_answered_also_right_after_it_registered_but_once_a_m
         trial.node.stop()
 
 
+def test_who_begins_anew_is_shaken_hands_with_again_without_being_asked(tmp_path):
+    trial = Trial(tmp_path)
+    body = {"token": "their-token", "version_url": [{"version": "2.0", "base_url": "http://127.0.0.1:9/oscp"}]}
+    try:
+        party, token = trial.party("cp", "fp")
+        now = trial.node.clock.time()
+        trial.node.core.writer.run(lambda connection: trial.parties.put(connection, party._replace(
+            handshake_id="before", handshake_at=now, acknowledged_at=now, our_interval=30.0)))
+        for method, state in (("POST", "REGISTERED"), ("PUT", "AUTH_FAILED")):
+            trial.node.core.writer.run(lambda connection, state=state: trial.parties.put(
+                connection, trial.parties.by_id[party.id]._replace(state=state, handshake_id="before", acknowledged_at=now)))
+            assert trial.send("/oscp/cp/2.0/register", token, body, method=method).status == 204
+            trial.node.until(lambda: trial.parties.by_id[party.id].handshake_id not in ("", "before"), "a new handshake")
+    finally:
+        trial.node.stop()
+
+
 def test_a_first_token_is_good_once_and_for_a_week(tmp_path):
     trial = Trial(tmp_path)
     try:

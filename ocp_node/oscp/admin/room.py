@@ -130,8 +130,11 @@ def _tell(room: Admin, base_url: str, token: str, request_id: str) -> None:
 
 def retry(room: Admin, call: Call) -> Write:
     """A party that refused our token is called again."""
-    return _accepted(room, call, lambda connection, party: room.parties.put(connection,
-                                                                            rules.after(party, "retry")._replace(last_error="")))
+    def act(connection: Any, party: Party) -> Party:
+        party = room.parties.put(connection, rules.after(party, "retry")._replace(last_error=""))
+        room.registration.registered(connection, party)
+        return party
+    return _accepted(room, call, act)
 
 
 def messages(room: Admin, call: Call) -> Reply:

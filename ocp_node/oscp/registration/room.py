@@ -88,6 +88,8 @@ class Registration:
         party = self.parties.put(connection, party, token_out)
         token_c = self.parties.issue(connection, party, "IN")
         self.calls.add(connection, party, "register", self._offer(party, token_c), correlation=request_id)
+        if anew:
+            self.registered(connection, party)
 
     # --- what became of our calls
 
@@ -105,6 +107,7 @@ class Registration:
         connection.event("oscp.peer.failed", surface="oscp", subject=party.id, payload={"name": party.name, "reason": why})
 
     def registered(self, connection: Any, party: Party) -> None:
+        """Everyone hears of it; who starts handshakes looks whether one is due."""
         connection.event("oscp.peer.registered", surface="oscp", subject=party.id,
                          payload={"name": party.name, "local_role": party.local_role, "peer_role": party.peer_role})
 
@@ -152,8 +155,10 @@ def replace(room: Registration, call: Call) -> Write:
         if party.state in ("REPLYING", "CONNECTING"):
             raise Refusal("conflict", "a registration is under way")
         base_url = room.parties.checked_base(rules.chosen([(offer.version, offer.base_url) for offer in message.version_url]))
-        room.parties.put(connection, rules.after(party, "replaced")._replace(base_url=base_url, version=rules.VERSION),
-                         message.token)
+        after = room.parties.put(connection, rules.after(party, "replaced")._replace(base_url=base_url, version=rules.VERSION),
+                                 message.token)
+        if after.state != party.state:
+            room.registered(connection, after)
     return messages.take(room.parties, call, Register, effect)
 
 
