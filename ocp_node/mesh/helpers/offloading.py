@@ -137,14 +137,23 @@ class Offloading:
 
     def resolved(self, connection: WriteConnection, approval: Mapping[str, Any], decision: str,
                  metadata: Mapping[str, Any]) -> Members | None:
-        """What a decision does to the peers that it is about; None when it does nothing."""
-        wanted = members(approval["metadata"].get("autonomous_offload"), "autonomous_offload")
-        peer_ids = words(wanted.get("peer_ids"), "autonomous_offload.peer_ids", PEERS_MAX)
+        """What a decision does to the peers that it is about; None when it does nothing.
+
+        `Refusal` of an approval that does not say clearly what to do; to say no to it is always possible.
+        """
+        if decision != "approved" and decision not in offload.LEARNED:
+            return None
+        try:
+            wanted, peer_ids = _wanted(approval)
+        except Refusal:
+            if decision == "approved":
+                raise
+            wanted, peer_ids = {}, []
         if not peer_ids:
             return {"status": "ignored", "reason": "no_helper_peers"}
         if decision in offload.LEARNED:
             return self._learn(connection, approval, wanted, peer_ids, offload.LEARNED[decision])
-        return self._apply(connection, approval, wanted, peer_ids) if decision == "approved" else None
+        return self._apply(connection, approval, wanted, peer_ids)
 
     def _learn(self, connection: WriteConnection, approval: Mapping[str, Any], wanted: Mapping[str, Any], peer_ids: Sequence[str],
                preference: str) -> Members:
@@ -180,3 +189,10 @@ class Offloading:
         now = connection.clock.text()
         return self._helpers.prefer(connection, Preference(peer_id, offload.class_of(wanted.get("workload_class")), preference,
                                                            offload.MEMORY, told, now, now))
+
+
+def _wanted(approval: Mapping[str, Any]) -> tuple[Members, list[str]]:
+    """What an approval asks for, and of which peers; `Refusal` when it cannot be read."""
+    wanted = members(approval["metadata"].get("autonomous_offload"), "autonomous_offload")
+    offload.class_of(wanted.get("workload_class"))
+    return wanted, words(wanted.get("peer_ids"), "autonomous_offload.peer_ids", PEERS_MAX)

@@ -187,6 +187,23 @@ def test_an_approval_about_nobody_does_nothing(node: TrialNode, offload: Members
     assert resolve(node, asked["id"], "approved")["automation"] == automation
 
 
+@pytest.mark.parametrize("offload", ["x", 5, {"peer_ids": "beta-node"}, {"peer_ids": ["beta-node", 5]}, {"peer_ids": [{}]},
+                                     {"peer_ids": ["beta-node"], "workload_class": 5}])
+@pytest.mark.parametrize("decision", ["rejected", "deferred"])
+def test_an_offload_that_cannot_be_read_can_be_refused(node: TrialNode, offload: Any, decision: str) -> None:
+    asked = node.post("/mesh/approvals/request", {"title": "t", "metadata": {"autonomous_offload": offload}}).json["approval"]
+    assert node.post(f"/mesh/approvals/{asked['id']}/resolve", {"decision": "approved"}).status == 400
+    answer = resolve(node, asked["id"], decision)
+    assert (answer["status"], answer["automation"]) == (decision, {"status": "ignored", "reason": "no_helper_peers"})
+    assert preferences(node) == {} and enlisted(node) == set()
+
+
+def test_an_offload_that_cannot_be_read_expires(node: TrialNode) -> None:
+    asked = node.post("/mesh/approvals/request", {"title": "t", "expires_at": "2020-01-01T00:00:00Z",
+                                                  "metadata": {"autonomous_offload": {"peer_ids": "beta-node"}}}).json["approval"]
+    assert resolve(node, asked["id"], "approved")["status"] == "expired"
+
+
 def test_an_activation_can_be_approved_the_same_way(node: TrialNode) -> None:
     offload = {"peer_ids": ["beta-node"], "mode": "on_demand", "role": "helper", "workload_class": "connectivity_test",
                "max_auto_enlist": 1}
