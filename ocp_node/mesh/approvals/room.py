@@ -41,6 +41,7 @@ KEPT_MAX = 10_000                    # approvals; past it the oldest settled one
 DROPPED = 100                        # of them at one time
 AGAIN_MAX = 1_000                    # times the same question is asked anew under a number of its own
 EXPIRED_MAX = 100                    # in one step of the sweep
+REFUSED_SECONDS = 60.0               # until an owner that refused is asked again
 DECK_SHOWN = 8                       # on the control deck
 
 
@@ -86,8 +87,8 @@ class Approvals:
         return {"status": approval.status, "approval": rules.approval_json(approval), "notification": notification}
 
     def withdraw(self, connection: WriteConnection, request_id: str, reason: str) -> None:
-        """Nobody needs the decision any more; nothing follows from it."""
-        known = table.asked(connection, request_id)
+        """Nobody needs the decision any more, asked afresh or not; nothing follows from it."""
+        _, known = self._name(connection, request_id, rules.OVER, connection.clock.text())
         if known is not None and known.status in rules.OPEN:
             self._end(connection, rules.withdrawn(known, reason, connection.clock.text()), known.status)
 
@@ -186,15 +187,21 @@ class Approvals:
         """What has run out is written down, each in a change of its own; the seconds until the next one does."""
         with self._core.reader.snapshot() as connection:
             found = table.due(connection, self._core.clock.text(), EXPIRED_MAX)
-        for approval in found:
-            self._owner(approval)
-            try:
-                self._core.writer.run(functools.partial(self._expire_now, approval_id=approval.id))
-            except Refusal as fault:         # it is shown as expired all the same; the others must not wait for it
-                self._core.log.fault("approval.expiry", fault, approval=approval.id)
+        refused = sum(not self._swept(approval) for approval in found)
         with self._core.reader.snapshot() as connection:
-            at = table.next_expiry(connection)
-        return max(1.0, instant_seconds(at) + 1.0 - self._core.clock.time()) if at else None
+            at = table.next_expiry(connection, self._core.clock.text() if refused else "")
+        wait = max(1.0, instant_seconds(at) + 1.0 - self._core.clock.time()) if at else None
+        return min(wait or REFUSED_SECONDS, REFUSED_SECONDS) if refused else wait
+
+    def _swept(self, approval: Approval) -> bool:
+        """Is it written down?  One whose owner refuses is shown as expired all the same, and the others do not wait for it."""
+        self._owner(approval)
+        try:
+            self._core.writer.run(functools.partial(self._expire_now, approval_id=approval.id))
+        except Refusal as fault:
+            self._core.log.fault("approval.expiry", fault, approval=approval.id)
+            return False
+        return True
 
     # --- reading
 

@@ -72,9 +72,10 @@ def due(connection: sqlite3.Connection, now: str, limit: int) -> list[Approval]:
     return [_approval(row) for row in rows]
 
 
-def next_expiry(connection: sqlite3.Connection) -> str:
-    """When the next pending approval runs out, "" when none does."""
-    row = connection.execute(f"SELECT min(expires_at) FROM {_ENDING} WHERE status = 'pending' AND expires_at <> ''").fetchone()
+def next_expiry(connection: sqlite3.Connection, since: str = "") -> str:
+    """When the next pending approval runs out, not before `since`; "" when none does."""
+    row = connection.execute(f"SELECT min(expires_at) FROM {_ENDING} WHERE status = 'pending' AND expires_at <> '' AND expires_at >= ?",
+                             (since,)).fetchone()
     return str(row[0] or "")
 
 

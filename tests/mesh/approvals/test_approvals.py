@@ -195,6 +195,23 @@ def test_one_owner_that_fails_does_not_keep_others_from_expiring(node: TrialNode
     assert {each["status"] for each in listed(node)} == {"expired"}
 
 
+def test_an_owner_that_fails_is_not_asked_again_and_again(node: TrialNode) -> None:
+    from ocp_node.base.errors import Refusal
+
+    def act(*_: Any) -> None:
+        raise Refusal("conflict", "not now")
+
+    room = node.rooms["mesh.approvals"]
+    room.on_resolved("stubborn", act)
+    ask(node, action_type="stubborn", expires_at=in_seconds(node, 10))
+    assert room._sweep() == pytest.approx(11.0)
+    assert isinstance(node.clock, SetClock)
+    node.clock.advance(30)
+    assert room._sweep() == 60.0
+    ask(node, expires_at=in_seconds(node, 20))
+    assert room._sweep() == pytest.approx(21.0)                # what runs out before that is not kept waiting
+
+
 # --- for other rooms
 
 def test_a_settled_question_is_asked_anew_where_the_asker_wants_it(node: TrialNode) -> None:
