@@ -183,11 +183,12 @@ class Recovery:
         if asked is not None:
             approvals.withdraw(connection, asked["request_id"], "job_cancelled")
 
-    def resolved(self, connection: WriteConnection, job_id: str, decision: str) -> Members | None:
-        """What somebody's decision does to a job that waits for it; None when nothing waits."""
+    def resolved(self, connection: WriteConnection, job_id: str, approval_id: str, decision: str) -> Members | None:
+        """What somebody's decision does to a job that waits for this very approval; None when nothing waits for it."""
         job = table.find(connection, job_id)
         message = self._jobs.queue.of_job(connection, job_id) if job is not None else None
-        if job is None or message is None or message.status != "queued" or message.hold.get("reason") != WAITING:
+        awaited = {"reason": WAITING, "approval_id": approval_id}
+        if job is None or message is None or message.status != "queued" or message.hold != awaited:
             return None
         if decision == "deferred":
             return {"status": "applied", "job_id": job_id, "action": "held"}

@@ -358,7 +358,7 @@ class Jobs:
     def approval_resolved(self, connection: WriteConnection, approval: Mapping[str, Any], decision: str,
                           metadata: Mapping[str, Any]) -> Members | None:
         """A decision about a job that waits for it."""
-        return self.recovery.resolved(connection, str(approval.get("related_job_id") or ""), decision)
+        return self.recovery.resolved(connection, str(approval.get("related_job_id") or ""), str(approval["id"]), decision)
 
 
 def build(core: Core, rooms: Rooms) -> Jobs:

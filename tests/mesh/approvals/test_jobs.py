@@ -34,6 +34,18 @@ def test_a_held_job_is_done_by_nobody_and_then_by_somebody(tmp_path: Path) -> No
         node.until(lambda: job_of(node, job)["status"] == "completed", "the job")
 
 
+@pytest.mark.parametrize("decision", ["approved", "rejected"])
+def test_a_decision_about_something_else_moves_no_job(tmp_path: Path, decision: str) -> None:
+    with TrialNode(tmp_path, workers=1) as node:
+        job, approval = waiting(node)
+        other = node.post("/mesh/approvals/request", {"title": "t", "action_type": "job.dispatch", "related_job_id": job["id"]})
+        answer = node.post(f"/mesh/approvals/{other.json['approval']['id']}/resolve", {"decision": decision}).json
+        assert answer["automation"] == {"status": "ignored", "reason": "nothing_to_do"}
+        assert job_of(node, job)["queue"]["metadata"]["hold"]["approval_id"] == approval["id"]
+        answer = node.post(f"/mesh/approvals/{approval['id']}/resolve", {"decision": "approved"}).json
+        assert answer["automation"]["action"] == "released"
+
+
 def test_a_decision_after_a_restart_releases_the_job(tmp_path: Path) -> None:
     clock = SetClock()
     with TrialNode(tmp_path, clock=clock) as node:
