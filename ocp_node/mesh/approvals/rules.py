@@ -16,6 +16,7 @@ PENDING, APPROVED, REJECTED, DEFERRED, EXPIRED = "pending", "approved", "rejecte
 STATUSES = (PENDING, APPROVED, REJECTED, DEFERRED, EXPIRED)
 DECISIONS = (APPROVED, REJECTED, DEFERRED)           # what a person can decide
 OPEN = frozenset({PENDING, DEFERRED})                # somebody may still decide
+OVER = frozenset(STATUSES) - OPEN
 
 # (status, decision) -> status.  What is not here leaves the approval as it is: the first decision stands.
 STEPS: Mapping[tuple[str, str], str] = {

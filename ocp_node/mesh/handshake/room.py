@@ -72,9 +72,14 @@ class Handshake:
         if known is not None:
             if known.public_key not in ("", card.public_key_hex):      # `claim` has seen that it leads to the card's key
                 known = self.peers.succeed(connection, known, card.public_key_hex, "handshake")
-            status = known.status if known.status == tiers.PENDING and not invited else tiers.CONNECTED
-            return self.put(connection, known._replace(**seen, status=status, trust_tier=invited or known.trust_tier,
-                                                       metadata={**known.metadata, **metadata}))
+            waits = known.status == tiers.PENDING
+            peer = known._replace(**seen, status=tiers.PENDING if waits and not invited else tiers.CONNECTED,
+                                  trust_tier=invited or known.trust_tier, metadata={**known.metadata, **metadata})
+            if waits and invited:
+                self.peers.unask(connection, peer.peer_id, "peer_decided")
+            elif waits and not known.public_key and not self._ask(connection, peer, card):
+                peer = peer._replace(status=tiers.CONNECTED)
+            return self.put(connection, peer)
         admission = tiers.Admission(invited, tiers.CONNECTED,
                                     False) if invited else tiers.admit(mode, tiers.claimed_tier(card.trust_tier))
         self._make_room(connection)
@@ -94,9 +99,7 @@ class Handshake:
         displaced = tiers.displaced(self.peers.all(), STRANGERS_MAX, before)
         if displaced is not None:
             self.peers.drop(connection, displaced.peer_id)
-            approvals = optional(self.rooms, "mesh.approvals")
-            if approvals is not None:
-                approvals.withdraw(connection, _question(displaced.peer_id), "peer_forgotten")
+            self.peers.unask(connection, displaced.peer_id, "peer_forgotten")
 
     def _ask(self, connection: WriteConnection, peer: Peer, card: Card) -> bool:
         """The operator is asked to admit the peer; False when an operator has refused it before.
@@ -108,7 +111,7 @@ class Handshake:
             return True
         asked = tiers.claimed_tier(card.trust_tier)
         result = approvals.request(connection, {
-            "request_id": _question(peer.peer_id), "action_type": ADMISSION, "severity": "high",
+            "request_id": tiers.admission_question(peer.peer_id), "action_type": ADMISSION, "severity": "high",
             "title": f"Admit {peer.display_name} ({peer.peer_id})?",
             "summary": f"A node at {peer.endpoint_url or 'an unknown address'} asks to be a {asked} peer. "
                        f"Its key is {card.public_key_hex[:16]}…",
@@ -145,11 +148,6 @@ class Handshake:
                 "peer_advisory": advisory, "operator_summary": advisory["operator_summary"],
                 "recommended_action": advisory["recommended_action"], "manifest": self.manifest.document(),
                 "stream": self.stream.latest(events, trusted_view), "accepted_at": accepted_at, "response_envelope": envelope}
-
-
-def _question(peer_id: str) -> str:
-    """The request id under which the operator is asked about the peer."""
-    return f"peer-admission-{peer_id}"
 
 
 NO_RELIABILITY: Members = {"source": "remote_events", "completed": 0, "failed": 0, "retried": 0, "total": 0, "success_rate": None,

@@ -178,6 +178,8 @@ class Connecting:
                 "updated_at": now,
                 "last_seen_at": now, "last_handshake_at": now, "status": rules.CONNECTED}
         if known is not None:
+            if known.status == rules.PENDING:
+                self._peers.unask(connection, peer_id, "peer_decided")
             kept_tier = tier if known.status == rules.PENDING else known.trust_tier
             peer = known._replace(**seen, trust_tier=kept_tier, metadata={**known.metadata, **metadata})
         else:

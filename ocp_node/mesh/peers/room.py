@@ -9,6 +9,7 @@ from ...base.errors import Refusal
 from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
 from ..lists import bounded
+from ..parts import optional
 from ..redaction import redacted
 from . import peer as peers
 from . import rules, table
@@ -146,6 +147,12 @@ class Peers:
             "public_key": public_key, "previous_public_key": peer.public_key, "trust_tier": peer.trust_tier, "via": via})
         return rules.succeeded(peer, public_key, connection.clock.text())
 
+    def unask(self, connection: WriteConnection, peer_id: str, reason: str) -> None:
+        """The operator is not asked any more whether to admit the peer."""
+        approvals = optional(self._rooms, "mesh.approvals")
+        if approvals is not None:
+            approvals.withdraw(connection, rules.admission_question(peer_id), reason)
+
     def drop(self, connection: WriteConnection, peer_id: str) -> None:
         """The peer is forgotten."""
         table.drop(connection, peer_id)
@@ -184,6 +191,8 @@ def trust(room: Peers, call: Call) -> Write:
         metadata = {**before.metadata, "admitted": True} if "trust_tier" in changes else before.metadata
         if "public_key" in changes:              # whoever comes next has nothing to do with the keys before
             metadata = {name: value for name, value in metadata.items() if name != rules.FORMER_KEYS}
+        if before.status == rules.PENDING and changes.keys() & {"trust_tier", "public_key"}:
+            room.unask(connection, peer_id, "peer_decided")
         peer = room.put(connection, before._replace(**changes, metadata=metadata, updated_at=connection.clock.text()))
         connection.event("mesh.peer.trust_changed", peer_id=peer_id, payload={
             "trust_tier": peer.trust_tier, "previous_trust_tier": before.trust_tier, "remote_execution": peer.remote_execution,

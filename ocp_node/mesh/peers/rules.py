@@ -121,6 +121,11 @@ def health(peers: Sequence[Peer]) -> Members:
             "trust_tiers": tiers, "device_classes": classes}
 
 
+def admission_question(peer_id: str) -> str:
+    """The request id under which the operator is asked about the peer."""
+    return f"peer-admission-{peer_id}"
+
+
 def is_stranger(peer: Peer) -> bool:
     """Nobody has admitted the peer."""
     return peer.trust_tier == "public" and not peer.metadata.get("admitted")

@@ -77,6 +77,33 @@ def test_a_second_handshake_asks_no_second_time(tmp_path: Path) -> None:
         assert stranger.shakes_hands(node, FROM_LAN)["trust_tier"] == "public" and questions(node) == []
 
 
+@pytest.mark.parametrize("order", [{"trust_tier": "blocked"}, {"trust_tier": "market"}, {"trust_tier": "public"}])
+def test_what_the_operator_has_decided_directly_is_not_asked_any_more(tmp_path: Path, order: Members) -> None:
+    with a_node(tmp_path) as node:
+        TrialPeer("stranger").shakes_hands(node, FROM_LAN)
+        assert node.post("/mesh/peers/stranger/trust", {"remote_execution": False}).status == 200 and len(questions(node)) == 1
+        assert node.post("/mesh/peers/stranger/trust", order).status == 200
+        assert questions(node) == [] and questions(node, "expired")[0]["resolution"]["reason"] == "peer_decided"
+        assert seen(node, "stranger") == (order["trust_tier"], "connected")
+
+
+def test_a_waiting_peer_whose_key_was_reset_is_asked_about_again_with_its_new_key(tmp_path: Path) -> None:
+    with a_node(tmp_path) as node:
+        TrialPeer("stranger").shakes_hands(node, FROM_LAN)
+        assert node.post("/mesh/peers/stranger/trust", {"reset_key": True}).status == 200
+        assert questions(node) == []
+        for number in range(2, 4):                                       # and once more, when that question is numbered itself
+            other_key = TrialPeer("stranger", number=number)
+            other_key.shakes_hands(node, FROM_LAN)
+            (question,) = questions(node)
+            assert question["metadata"]["public_key"] == other_key.identity.public_key_hex
+            other_key.shakes_hands(node, FROM_LAN)
+            assert len(questions(node)) == 1
+            if number == 2:
+                node.post("/mesh/peers/stranger/trust", {"reset_key": True})
+        assert decide(node, "approved")["automation"]["status"] == "applied" and seen(node, "stranger") == ("trusted", "connected")
+
+
 def test_who_was_forgotten_while_waiting_is_asked_about_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of new names pushes out old ones; neither their questions nor their place stay behind."""
     monkeypatch.setattr(handshake, "STRANGERS_MAX", 3)
