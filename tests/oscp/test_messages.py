@@ -198,6 +198,23 @@ def test_who_begins_anew_is_shaken_hands_with_again_without_being_asked(tmp_path
         trial.node.stop()
 
 
+def test_who_shook_hands_with_us_and_never_beats_is_offline(tmp_path):
+    trial = Trial(tmp_path)
+    try:
+        trial.node.advance(60)
+        party, token = trial.party("fp", "cp")
+        body = {"required_behaviour": {"heartbeat_interval": 30, "measurement_configuration": []}}
+        assert trial.send("/oscp/fp/2.0/handshake", token, body).status == 204
+        trial.node.advance(99)
+        trial.node.rooms["oscp.heartbeat"].step()
+        assert trial.parties.by_id[party.id].liveness == "UNKNOWN"
+        trial.node.advance(2)
+        trial.node.rooms["oscp.heartbeat"].step()
+        trial.node.until(lambda: trial.parties.by_id[party.id].liveness == "OFFLINE", "the silence")
+    finally:
+        trial.node.stop()
+
+
 def test_a_first_token_is_good_once_and_for_a_week(tmp_path):
     trial = Trial(tmp_path)
     try:

@@ -135,12 +135,26 @@ def test_a_deadline_far_in_the_past_is_refused():
 
 @pytest.mark.parametrize("party, now, state", [
     (PARTY._replace(offline_at=100.0, liveness="ONLINE"), 99.0, "ONLINE"), (PARTY._replace(offline_at=100.0, liveness="ONLINE"), 100.0, "OFFLINE"),
-    (PARTY._replace(our_interval=10.0, acknowledged_at=50.0), 89.0, "UNKNOWN"), (PARTY._replace(our_interval=10.0, acknowledged_at=50.0), 91.0, "OFFLINE"),
+    (PARTY._replace(our_interval=10.0, agreed_at=50.0), 89.0, "UNKNOWN"), (PARTY._replace(our_interval=10.0, agreed_at=50.0), 91.0, "OFFLINE"),
     (PARTY, 1e9, "UNKNOWN"), (PARTY._replace(liveness="OFFLINE", offline_at=200.0, online_after=102.0), 101.0, "OFFLINE"),
     (PARTY._replace(liveness="OFFLINE", offline_at=200.0, online_after=102.0), 103.0, "ONLINE"),
     (PARTY._replace(liveness="OFFLINE", offline_at=101.0, online_after=102.0), 103.0, "OFFLINE")])
 def test_liveness_by_time(party, now, state):
     assert heartbeats.next_state(party, now)[0] == state
+
+
+AWAY = PARTY._replace(liveness="OFFLINE", offline_at=50.0, acknowledged_at=10.0, agreed_at=10.0, our_interval=10.0)
+
+
+def test_an_offline_time_ends_by_a_heartbeat_or_by_a_handshake_as_the_operator_wants():
+    by_heartbeat = heartbeats.beaten(AWAY, 200.0, 100.0, True)
+    assert heartbeats.next_state(by_heartbeat, 103.0)[0] == "ONLINE" and heartbeats.next_state(heartbeats.agreed(AWAY, 100.0, False), 103.0)[0] == "OFFLINE"
+    waiting = heartbeats.beaten(AWAY, 200.0, 100.0, False)
+    assert heartbeats.next_state(waiting, 103.0)[0] == "OFFLINE" and waiting == rules.afresh(waiting)
+    back = heartbeats.agreed(waiting, 104.0, True)
+    assert [heartbeats.next_state(back, at)[0] for at in (105.0, 107.0)] == ["OFFLINE", "ONLINE"]
+    silent = heartbeats.agreed(AWAY, 100.0, True)
+    assert heartbeats.next_state(silent, 103.0) == ("ONLINE", 37.0), "it has three intervals and ten seconds for its first heartbeat"
 
 
 @pytest.mark.parametrize("text, seconds", [

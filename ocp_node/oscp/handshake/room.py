@@ -11,6 +11,7 @@ from ...core import Core, Rooms
 from .. import messages
 from ..calls.rules import Call as Sent
 from ..calls.rules import Verdict
+from ..heartbeat.rules import agreed
 from ..parties.records import Party, Sender
 from ..parties.rules import tolerated
 from . import rules
@@ -78,9 +79,9 @@ class Handshakes:
         behaviour = message.required_behaviour
         interval = behaviour.heartbeat_interval if behaviour is not None and behaviour.heartbeat_interval else 0.0
         wanted = tuple(behaviour.measurement_configuration) if behaviour is not None else ("CONTINUOUS",)
-        party = self.parties.put(connection, sender.party._replace(required_interval=float(interval),
-                                                                   required_measurements=wanted,
-                                                                   last_in=self.core.clock.time()))
+        now, recovers = self.core.clock.time(), self.parties.settings.oscp_recover_on == "handshake"
+        party = self.parties.put(connection, agreed(sender.party, now, recovers)._replace(
+            required_interval=float(interval), required_measurements=wanted, last_in=now))
         connection.event("oscp.peer.requires", surface="oscp", subject=party.id, payload={"heartbeat_interval": interval,
                                                                                           "measurements": list(wanted)})
         return party

@@ -36,6 +36,11 @@ class Heartbeats:
         self._ticker = core.tickers.add("oscp-heartbeats", self.step)
         core.feed.listen(self._stirred)
 
+    @property
+    def _recovers(self) -> bool:
+        """A heartbeat ends a party's offline time; else a handshake does."""
+        return bool(self.parties.settings.oscp_recover_on == "heartbeat")
+
     def _stirred(self, events: list[Any]) -> None:
         if any(event.event_type.startswith("oscp.peer.") for event in events):
             self._ticker.wake()
@@ -45,13 +50,16 @@ class Heartbeats:
     def beat(self, connection: Any, party: Party, at: float) -> None:
         """The party lives until `at`."""
         now = self.core.clock.time()
-        after = rules.beaten(party, rules.deadline(at, now), now)
-        if after.liveness != party.liveness or after.online_after != party.online_after or now - party.last_in >= STORED_SECONDS:
+        after = rules.beaten(party, rules.deadline(at, now), now, self._recovers)
+        awaited = after.acknowledged_at != party.acknowledged_at
+        if awaited or after.liveness != party.liveness or after.online_after != party.online_after or now - party.last_in >= STORED_SECONDS:
             self.parties.put(connection, after)
         else:                                          # in memory only: an SD card must survive us
             connection.after_commit(lambda: self.parties.by_id.__setitem__(after.id, after))
         if after.liveness != party.liveness:
             connection.event("oscp.peer.online", surface="oscp", subject=party.id, payload={"name": party.name})
+        if awaited:
+            connection.event("oscp.peer.awaited", surface="oscp", subject=party.id, payload={"name": party.name})
         connection.after_commit(self._ticker.wake)
 
     def step(self) -> float | None:
@@ -77,7 +85,7 @@ class Heartbeats:
         state, _ = rules.next_state(party, self.core.clock.time())
         if state == party.liveness:
             return
-        back = state == "ONLINE" and party.liveness == "OFFLINE"
+        back = state == "ONLINE" and party.liveness == "OFFLINE" and self._recovers
         self.parties.put(connection, (afresh(party) if back else party)._replace(liveness=state, online_after=0.0))
         connection.event(f"oscp.peer.{state.lower()}", surface="oscp", subject=party.id, payload={"name": party.name})
 

@@ -6,6 +6,7 @@ import math
 
 from ...base.errors import Refusal
 from ..parties.records import Party
+from ..parties.rules import afresh
 
 PAST_SECONDS_MAX = 60.0            # an offline time so far back is a difference of clocks, not a lie
 AHEAD_SECONDS_MAX = 86_400.0
@@ -40,13 +41,25 @@ def _left(party: Party, now: float) -> float:
     """Seconds until the party is offline: its own deadline, or the silence after the heartbeats we asked for."""
     if party.offline_at:
         return party.offline_at - now
-    if party.our_interval and party.acknowledged_at:
-        return party.acknowledged_at + OFFLINE_AFTER * party.our_interval + SILENCE_SECONDS - now
+    if party.our_interval and party.agreed_at:
+        return party.agreed_at + OFFLINE_AFTER * party.our_interval + SILENCE_SECONDS - now
     return math.inf
 
 
-def beaten(party: Party, at: float, now: float) -> Party:
-    """The party after a valid heartbeat; leaving OFFLINE takes effect a little later."""
+def agreed(party: Party, now: float, recovers: bool) -> Party:
+    """The party knows what we require; where that is what ends its offline time (`recovers`), it comes back a little later."""
+    party = party._replace(agreed_at=now)
+    if party.liveness != "OFFLINE" or not recovers:
+        return party
+    return party._replace(online_after=party.online_after or now + HOLD_SECONDS,
+                          offline_at=party.offline_at if party.offline_at > now else 0.0)
+
+
+def beaten(party: Party, at: float, now: float, recovers: bool) -> Party:
+    """The party after a valid heartbeat; leaving OFFLINE takes effect a little later, or waits for a handshake (not `recovers`)."""
+    if party.liveness == "OFFLINE" and not recovers:
+        known = party._replace(offline_at=at, last_in=now)
+        return afresh(known) if party.acknowledged_at else known
     if party.liveness == "OFFLINE":
         return party._replace(offline_at=at, online_after=party.online_after or now + HOLD_SECONDS, last_in=now)
     return party._replace(offline_at=at, liveness="ONLINE", last_in=now)

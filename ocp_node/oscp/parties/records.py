@@ -31,7 +31,8 @@ class Party(NamedTuple):
     handshake_id: str = ""
     handshake_at: float = 0.0
     handshakes: int = 0                # of ours without an answer
-    acknowledged_at: float = 0.0
+    acknowledged_at: float = 0.0       # when it answered our handshake
+    agreed_at: float = 0.0             # since when it knows what we require, by whosever handshake
     offline_at: float = 0.0
     online_after: float = 0.0
     naive_utc_offset_minutes: int = 0

@@ -72,7 +72,7 @@ def after(party: Party, event: str) -> Party:
 
 def afresh(party: Party) -> Party:
     """Nothing counts as agreed: the next handshake is due."""
-    return party._replace(handshake_id="", handshake_at=0.0, handshakes=0, acknowledged_at=0.0)
+    return party._replace(handshake_id="", handshake_at=0.0, handshakes=0, acknowledged_at=0.0, agreed_at=0.0)
 
 
 def opens(token: Token, party: Party, endpoint: str, now: float) -> str:
