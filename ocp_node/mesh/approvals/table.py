@@ -74,8 +74,8 @@ def due(connection: sqlite3.Connection, now: str, limit: int) -> list[Approval]:
 
 def next_expiry(connection: sqlite3.Connection, since: str = "") -> str:
     """When the next pending approval runs out, not before `since`; "" when none does."""
-    row = connection.execute(f"SELECT min(expires_at) FROM {_ENDING} WHERE status = 'pending' AND expires_at <> '' AND expires_at >= ?",
-                             (since,)).fetchone()
+    row = connection.execute(f"SELECT min(expires_at) FROM {_ENDING} "
+                             "WHERE status = 'pending' AND expires_at <> '' AND expires_at >= ?", (since,)).fetchone()
     return str(row[0] or "")
 
 
