@@ -8,9 +8,23 @@ import os
 import sys
 
 
+def streams():
+    # type: () -> None
+    """The three standard streams are open: where our starter closed one it leads nowhere, for else the next file or socket
+    would get its number, and who writes a line would break."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)          # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+
+
 def main():
     # type: () -> int
     """The exit code of the command that this process was started with."""
+    streams()
     if sys.version_info < (3, 11):
         sys.stderr.write("ocp: Python 3.11 or newer is needed, this is %d.%d (%s)\n"
                          % (sys.version_info[0], sys.version_info[1], sys.executable))

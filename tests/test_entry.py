@@ -52,6 +52,22 @@ def test_every_outcome_has_its_exit_code(tmp_path: Path, argv: tuple[str, ...], 
         assert done.stdout == "" and done.stderr.startswith("ocp: ") and done.stderr.count("\n") == 1
 
 
+CLOSED = """
+import os, sys
+import ocp
+ocp.streams()
+sys.stdout.write("to nobody")
+sys.stderr.write("to nobody")
+with open(sys.argv[1], "w") as file:
+    file.write(f"{file.fileno() > 2} {sys.stdin.read()!r}")
+"""
+
+
+def test_standard_streams_that_were_closed_lead_nowhere(tmp_path: Path) -> None:
+    run(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", CLOSED, str(tmp_path / "told")])
+    assert (tmp_path / "told").read_text() == "True ''"
+
+
 def test_a_reader_that_leaves_early_is_no_fault(tmp_path: Path) -> None:
     command = f"'{sys.executable}' '{ROOT}/ocp.py' contract --data-dir '{tmp_path}' | head -c 10; exit ${{PIPESTATUS[0]}}"
     done = run(["bash", "-c", command])

@@ -56,6 +56,15 @@ class Log:
         self._line("error", event, {**members, "traceback": text})
 
 
+def say(line: str, stream: TextIO) -> None:
+    """The line is on the stream, if that takes anything: a full disk behind it, or a reader that has gone, stops no node."""
+    try:
+        stream.write(f"ocp: {line}\n")
+        stream.flush()
+    except (OSError, ValueError):
+        pass
+
+
 def silent() -> Log:
     """A log that writes nothing."""
     log = Log(Clock())

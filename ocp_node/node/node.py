@@ -109,7 +109,7 @@ class Node:
                                      streams_max=settings.max_streams)
         except OSError as fault:
             raise Unusable(f"cannot listen on {settings.host} port {settings.port}: {fault.strerror or fault}; "
-                           "stop what uses it, or choose another with --port") from None
+                           f"{_way_out(fault)}") from None
         self.core.edge = self.server
         self.core.bound = (settings.host, self.server.server_port)
         self.core.base_url = _reachable(settings.base_url, settings.host) or self.url
@@ -250,6 +250,16 @@ def _shown_host(host: str) -> str:
     elif is_loopback(host):
         host = "127.0.0.1" if ":" not in host else "::1"
     return f"[{host}]" if ":" in host else host
+
+
+def _way_out(fault: OSError) -> str:
+    """What the operator can do when the node cannot listen there."""
+    import errno
+    if fault.errno == errno.EADDRINUSE:
+        return "stop what uses it, or choose another with --port"
+    if fault.errno in (errno.EACCES, errno.EPERM):
+        return "choose a port from 1024 on with --port; lower ones are not for everybody"
+    return "choose an address of this machine with --host"
 
 
 def _reachable(configured: str, bound: str) -> str:

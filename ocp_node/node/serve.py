@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from ..base.log import say
 from ..base.settings import Settings, operator_token
 from ..http.gates import is_loopback
 from .node import Node
@@ -24,11 +25,12 @@ def serve(settings: Settings, environ: Mapping[str, str]) -> int:
     def end(number: int, frame: Any) -> None:
         node.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:       # under nohup it outlives its terminal
+            signal.signal(number, end)
     for line in advice:
-        print(f"ocp: {line}", file=sys.stderr)
-    print(f"ocp: {node.url} node {node.core.identity.node_id} state {node.core.data}", flush=True)
+        say(line, sys.stderr)
+    say(f"{node.url} node {node.core.identity.node_id} state {node.core.data}", sys.stdout)
     try:
         node.run()
     finally:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from ocp_node.base.clock import SetClock
-from ocp_node.base.log import LEVELS, Log, silent
+from ocp_node.base.log import LEVELS, Log, say, silent
 
 
 def logged(level: str = "info") -> tuple[Log, io.StringIO]:
@@ -79,3 +79,19 @@ def test_a_silent_log_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None
 def test_an_unknown_level_is_refused() -> None:
     with pytest.raises(ValueError):
         Log(SetClock(), "loud")
+
+
+class Broken(io.StringIO):
+    """What stands behind a stream whose disk is full."""
+
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_line_for_people_is_written_or_let_go() -> None:
+    stream = io.StringIO()
+    say("ready", stream)
+    assert stream.getvalue() == "ocp: ready\n"
+    say("ready", Broken())
+    stream.close()
+    say("ready", stream)

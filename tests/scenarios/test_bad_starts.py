@@ -206,7 +206,8 @@ def test_a_taken_port_is_named(state: Path) -> None:
     before = bytes_of(state)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        one_line(refused(state, "--port", str(port)), UNUSABLE, f"cannot listen on 127.0.0.1 port {port}: Address already in use")
+        one_line(refused(state, "--port", str(port)), UNUSABLE, f"cannot listen on 127.0.0.1 port {port}: Address already in use; "
+                                                            "stop what uses it, or choose another with --port")
     assert bytes_of(state) == before
 
 
@@ -230,7 +231,7 @@ def test_a_wrong_setting_is_named_with_its_origin(tmp_path: Path, flags: tuple[s
 @pytest.mark.parametrize(("flags", "code", "words"), [
     (("--node-id", "no spaces"), WRONG_USE, "node_id (flag --node-id): 'no spaces' does not have the right form"),
     (("--display-name", "two\nlines"), WRONG_USE, "display_name (flag --display-name): it has a control character"),
-    (("--host", "203.0.113.7"), UNUSABLE, "cannot listen on 203.0.113.7"),
+    (("--host", "203.0.113.7"), UNUSABLE, "assign requested address; choose an address of this machine with --host"),
     (("--host", "no.such.host.invalid"), UNUSABLE, "cannot listen on no.such.host.invalid"),
     (("--appmesh-admin-password-file", "/nowhere/password"), WRONG_USE, "/nowhere/password cannot be read"),
     (("--db-path", "/dev/null/ocp.db"), UNUSABLE, "/dev/null is a file"),

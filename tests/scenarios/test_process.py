@@ -149,10 +149,13 @@ def test_transfers_on_their_way_are_finished_before_the_node_ends(tmp_path: Path
         node.stop()
 
 
-def test_an_interrupt_at_the_keyboard_is_an_orderly_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_an_interrupt_at_the_keyboard_and_a_terminal_that_closes_are_an_orderly_end(tmp_path: Path, number: signal.Signals) -> None:
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip(f"{number.name} is ignored here (nohup), and so it is by the node")
     with ProcessNode(tmp_path / "state") as node:
-        node.signal(signal.SIGINT)
-        node.signal(signal.SIGINT)                          # an impatient one
+        node.signal(number)
+        node.signal(number)                                 # an impatient one
         assert node.wait() == 0 and "Traceback" not in node.errors
 
 

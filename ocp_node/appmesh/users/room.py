@@ -10,6 +10,7 @@ from typing import Any
 
 from ...base import settings as settings_table
 from ...base.errors import Refusal
+from ...base.log import say
 from ...base.setting import WrongUse
 from ...contract.route import Call, Reply, Write
 from ...core import Core, Rooms
@@ -120,8 +121,7 @@ class Users:
                 return True
 
             if self.core.writer.run(change) and said:
-                sys.stderr.write(f"ocp: first App Mesh user: {rules.ADMIN}, password: {said} (shown once; change it)\n")
-                sys.stderr.flush()
+                say(f"first App Mesh user: {rules.ADMIN}, password: {said} (shown once; change it)", sys.stderr)
             # A thread that waits for a commit goes on even when the loop is late: memory must not lag behind what is stored.
             self.all.update({user.name: user for user in made})
 
