@@ -36,6 +36,12 @@ class Content:
         self.data = data
         self.media_type = media_type
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes, in hex."""
+        import hashlib
+        return hashlib.sha256(self.data).hexdigest()
+
 
 class Publishing:
     """Takes contents in."""
@@ -58,8 +64,8 @@ class Publishing:
             own = {"request_id": signed.request_id, "source_peer_id": signed.node_id}
             descriptor = described(artifact, content, own) | {"owner_peer_id": signed.node_id, "request_id": signed.request_id}
             rules.retention(descriptor["metadata"], descriptor["policy"], pinned=False, now=0)      # refused before bytes are kept
+            check_expected(artifact, content)
             blob = self._room.put(content.data)
-            check_expected(artifact, blob, content.media_type)
         return Write(lambda connection: self._publish(connection, signed, descriptor, blob), Reply)
 
     @contextmanager
@@ -144,22 +150,17 @@ def described(artifact: Mapping[str, Any], content: Content, own: Mapping[str, A
     return {"media_type": content.media_type, "metadata": metadata, "policy": policy or dict(rules.DEFAULT_POLICY)}
 
 
-def check_expected(artifact: Mapping[str, Any], blob: Blob, media_type: str) -> None:
-    """The bytes are what the publisher said they are, in the protocol's order."""
+def check_expected(artifact: Mapping[str, Any], content: Content) -> None:
+    """The bytes are what the publisher said they are, in the protocol's order; before any of them is stored."""
     provided = _object(artifact, "descriptor")
     sizes = [values.integer(each, "size_bytes") for each in (artifact.get("size_bytes"), provided.get("size"))]
-    if any(size and size != blob.size for size in sizes):
+    if any(size and size != len(content.data) for size in sizes):
         raise Refusal("invalid_request", "artifact size mismatch")
-    if provided.get("mediaType") not in (None, "", media_type):
+    if provided.get("mediaType") not in (None, "", content.media_type):
         raise Refusal("invalid_request", "artifact media type mismatch")
-    if not _same_digest(artifact.get("digest"), blob):
-        raise Refusal("invalid_request", "artifact digest mismatch")
-    if not _same_digest(provided.get("digest"), blob):
-        raise Refusal("invalid_request", "artifact descriptor digest mismatch")
-
-
-def _same_digest(given: object, blob: Blob) -> bool:
-    return given in (None, "") or rules.bare(given) == blob.digest
+    for given, what in ((artifact.get("digest"), "artifact digest"), (provided.get("digest"), "artifact descriptor digest")):
+        if given not in (None, "") and rules.bare(given) != content.digest:
+            raise Refusal("invalid_request", f"{what} mismatch")
 
 
 def _object(members: Mapping[str, Any], name: str) -> Members:
