@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.buckets import Buckets, source_key
-from ..base.clock import instant_text
+from ..base.clock import instant_seconds, instant_text
 from ..base.errors import Malformed, Refusal
 from ..contract.route import Auth, Call, Events, Reply, Route, Wait, Write
 from . import rules, table
@@ -29,6 +29,8 @@ ATTESTABLE = frozenset({"directory.fetch", "directory.feed"})
 POSITION_FILE = "directory.position"
 SWEEP_SECONDS = 60.0
 SWEEP_BATCHES_MAX = 200
+NEW_IDENTITY_SECONDS = 60.0          # a key so young, where nothing was stored before, was made by this start
+REJECTED, ERROR = "advertisement/rejected", "error/occurred"
 _JSON = re.compile(r'application/json[ \t]*(?:;[ \t]*(?:charset=(?:utf-8|"utf-8")[ \t]*)?)?\Z', re.IGNORECASE)
 
 
@@ -92,6 +94,7 @@ class Directory:
             self._newest_us = table.newest_stored_us(connection)
         log_id = core.feed.log_id
         self.position, self.feed.epoch = state.position, state.epoch
+        self.trace("identity/generated" if not state.log_id and self._young(core.identity.created_at) else "identity/loaded", "")
         restored = bool(state.log_id) and state.log_id != log_id or self._side.position(state.epoch) > state.position
         if restored:
             self.feed.epoch = core.ids.hex(16)
@@ -101,6 +104,12 @@ class Directory:
             self.writer.submit(lambda connection: table.begin_epoch(connection, epoch, log_id), self._begun)
         else:
             self._begun(None, None)
+
+    def _young(self, created_at: str) -> bool:
+        try:
+            return abs(self.clock.time() - instant_seconds(created_at)) < NEW_IDENTITY_SECONDS
+        except ValueError:
+            return False
 
     def _begun(self, result: Any, fault: BaseException | None) -> None:
         if fault is None:
@@ -130,7 +139,7 @@ class Directory:
             elif "attest=" in head.target and route.id in ATTESTABLE:
                 self._attest(exchange, route, head)
         except Refusal as refusal:
-            raise self.refused(refusal) from None
+            raise self.refused(refusal, event=ERROR if head.method in ("GET", "HEAD") else REJECTED) from None
 
     def _attest(self, exchange: Exchange, route: Route, head: Head) -> None:
         """A signed answer is made in the worker lane, by another room."""
@@ -149,10 +158,11 @@ class Directory:
 
     # --- what happened
 
-    def refused(self, refusal: Refusal, peer: str = "") -> Refusal:
-        """The refusal, counted and traced."""
+    def refused(self, refusal: Refusal, peer: str = "", event: str = REJECTED) -> Refusal:
+        """The refusal, counted and traced; an error that is none of a write has to have a code and a class to be traced."""
         self.count("refused", refusal.code)
-        self.trace("advertisement/rejected", peer, refusal.code)
+        if event != ERROR or refusal.code in TRACE_CODES:
+            self.trace(event, peer, refusal.code)
         return refusal
 
     def count(self, what: str, why: str = "", count: int = 1) -> None:
@@ -277,7 +287,7 @@ def feed(room: Directory, call: Call) -> Reply | Wait | Events:
         if_none_match = call.headers.get("if-none-match", "")
         return room.feed.wait(query, if_none_match) if query.wait_seconds else room.feed.answer(query, if_none_match)
     except Refusal as refusal:
-        raise room.refused(refusal) from None
+        raise room.refused(refusal, event=ERROR) from None
 
 
 def status(room: Directory, call: Call) -> Reply:

@@ -481,6 +481,11 @@ def test_every_event_of_the_protocol_is_traced_without_addresses_or_bodies(make)
     put(node, A, 1)
     put(node, A, 1)
     node.get(A.path)
+    node.get("/adv?limit=0")
+    node.get("/adv/odd")
+    others = [(event, members.get("detail")) for level, event, members in heard.lines if event.startswith(("identity/", "error/"))]
+    assert others == [("identity/generated", None), ("error/occurred", {"code": "E_PROTO_INVALID", "class": "protocol/invalid-contract",
+                                                                        "reason": "invalid-node-id"})]
     traced = [(event, members) for level, event, members in heard.lines if event.startswith("advertisement/")]
     assert [event for event, _ in traced] == ["advertisement/published", "advertisement/rejected", "advertisement/fetched"]
     assert traced[1][1]["detail"] == {"code": "E_ADV_STALE_SEQ", "class": "advertisement/stale-sequence",
