@@ -1,8 +1,14 @@
 """Alive, ready, measured."""
 
+import types
+
 import pytest
 
+from ocp_node.base.clock import SetClock
+from ocp_node.base.measures import Measures
 from ocp_node.node.health import rules
+from ocp_node.node.health.room import Health, ready
+from ocp_node.store import facts
 from tests.support.node import TrialNode
 
 
@@ -27,3 +33,31 @@ def test_a_fresh_node_is_alive_ready_and_counts_what_it_answers(tmp_path):
         text = node.get("/metrics").text
         assert 'ocp_http_requests_total{route="node.health.live",status="200"} 1\n' in text
         assert "# TYPE ocp_http_connections gauge" in text and str(tmp_path) not in text
+
+
+class Tried:
+    """A writer that could not store the last group, and what it is asked to store since."""
+    trouble, waiting, commits = "database or disk is full", 0, 0
+
+    def __init__(self):
+        self.changes = []
+
+    def submit(self, change, settle):
+        self.changes.append(change)
+
+
+def test_a_store_that_failed_is_tried_again_though_nobody_sends_a_change(tmp_path):
+    clock, writer = SetClock(1_800_000_000), Tried()
+    core = types.SimpleNamespace(clock=clock, writer=writer, edge=None, data=tmp_path, measures=Measures())
+    health = Health(core)
+    assert [ready(health, None).status for _ in range(3)] == [503] * 3 and len(writer.changes) == 1
+    clock.advance(rules.TRY_STORE_SECONDS)
+    assert ready(health, None).status == 503 and len(writer.changes) == 2
+    writer.trouble = ""
+    clock.advance(rules.TRY_STORE_SECONDS)
+    assert ready(health, None).status == 200 and len(writer.changes) == 2
+
+    with TrialNode(tmp_path / "node") as node:
+        node.core.writer.run(writer.changes[0])
+        with node.core.reader.snapshot() as connection:
+            assert facts.get(connection, "node.store_tried_at")

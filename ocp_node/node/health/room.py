@@ -9,9 +9,10 @@ from typing import Any
 
 from ... import VERSION
 from ...base import limits
+from ...base.errors import Busy
 from ...contract.route import Call, Reply
 from ...core import Core, Rooms
-from ...store import folder
+from ...store import facts, folder
 from . import rules
 from .records import Readiness
 
@@ -22,7 +23,20 @@ class Health:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.started = core.clock.monotonic()
+        self._tried_at = float("-inf")
         _measure(core, self)
+
+    def try_store(self) -> None:
+        """After a failure the store is tried with a small change of our own, now and then: nobody is sent to a node that is not
+        ready, so no other change might ever tell that the disk has room again."""
+        now = self.core.clock.monotonic()
+        if now - self._tried_at < rules.TRY_STORE_SECONDS:
+            return
+        self._tried_at, text = now, self.core.clock.text()
+        try:
+            self.core.writer.submit(lambda connection: facts.put(connection, "node.store_tried_at", text), lambda result, fault: None)
+        except Busy:
+            pass                              # others try it, then
 
 
 def build(core: Core, rooms: Rooms) -> Health:
@@ -38,6 +52,8 @@ def ready(room: Health, call: Call) -> Reply:
     """Every check with what it saw; 503 as long as one fails."""
     core = room.core
     edge = core.edge
+    if core.writer.trouble:
+        room.try_store()
     checks = {"database": rules.database(core.writer.trouble, core.writer.waiting),
               "disk": rules.disk(folder.free_bytes(core.data)),
               "clock": rules.clock(core.clock.time()),

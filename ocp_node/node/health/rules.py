@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 DISK_BYTES_MIN = 64 << 20        # below it the next write may be the one that fails
 CLOCK_YEAR_MIN = 1_735_689_600   # 2025-01-01: a clock before it was never set, and every signature would be stale
+TRY_STORE_SECONDS = 5.0          # between two tries of a store that has failed
 QUEUE_CHANGES_HIGH = 2_048       # waiting changes; half of what is refused
 
 
