@@ -84,6 +84,11 @@ def is_node_id(text: str) -> bool:
     return _NODE_ID.match(text) is not None
 
 
+def exists(directory: Path) -> bool:
+    """The directory has an identity, readable and right or not."""
+    return (directory / FILE).exists()
+
+
 def load_or_create(directory: Path, ids: Ids, clock: Clock, node_id: str = "", display_name: str = "",
                    host_name: str = "") -> Identity:
     """The identity in the directory, or a new one that is now in it and on the disk.

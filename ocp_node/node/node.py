@@ -28,6 +28,7 @@ from ..http.responses import Responses
 from ..http.router import Router
 from ..http.server import NodeServer
 from ..http.stream import Signals
+from ..store import facts
 from ..store.opening import open_store
 from ..store.outbox import Outbox
 
@@ -38,6 +39,7 @@ DRAIN_SECONDS = 5.0
 FIRST_CALLERS_SECONDS = 0.03   # a supervisor that waits for a node asks at once; two threads would share one interpreter
 WARM_UP_SECONDS = 0.2          # after the rooms with duties, the code of all others is loaded
 EVENTS_PRUNED_SECONDS = 3600.0
+OWNER_FACT = "owner"           # the first public key of the node whose database it is
 
 
 class Node:
@@ -60,17 +62,31 @@ class Node:
         self.loop = EdgeLoop(self.clock, self.log)
         signals = Signals()
         settings = self.settings
+        known = identities.exists(Path(settings.identity_dir))
+        if known:
+            _check_not_emptied(Path(settings.db_path))
         self.store = open_store(Path(settings.data_dir), self.clock, self.ids, self.log, self.loop.call_soon,
                                 database=Path(settings.db_path), stir=signals.stir)
         try:
-            identity = identities.load_or_create(Path(settings.identity_dir), self.ids, self.clock, settings.node_id,
-                                                 settings.display_name,
-                                                 local.host_name())
-            self._assemble(identity, signals)
+            self._assemble(self._identity(known), signals)
         except BaseException:
             self.store.close()
             raise
         return self
+
+    def _identity(self, known: bool) -> identities.Identity:
+        """Who this node is.  Only a database that never had an owner gets a new one: to every peer a new key is another node."""
+        settings, store = self.settings, self.store
+        if not known:
+            with store.reader.snapshot() as connection:
+                if facts.get(connection, OWNER_FACT):
+                    raise Unusable(f"the identity is missing from {settings.identity_dir} but {settings.db_path} belongs to one: put "
+                                   "identity.json back from a backup, or start with another --data-dir as a new node")
+        made = identities.load_or_create(Path(settings.identity_dir), self.ids, self.clock, settings.node_id,
+                                         settings.display_name, local.host_name())
+        if not known:
+            store.writer.run(lambda connection: facts.put(connection, OWNER_FACT, made.public_key_hex))
+        return made
 
     def _assemble(self, identity: identities.Identity, signals: Signals) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -237,6 +253,13 @@ class Node:
         """Children are told to end, and their rooms of their ends."""
         processes.stop_all(self.settings.stop_grace_seconds, loop_ended=True)
         processes.close()
+
+
+def _check_not_emptied(database: Path) -> None:
+    """A start makes the database before the identity, so an empty file beside an identity is what is left of a full one."""
+    if database.exists() and not database.stat().st_size:
+        raise Unusable(f"{database} is empty though this node has an identity: restore a backup with the verb restore, or remove "
+                       "the empty file to go on without what was stored")
 
 
 def _base_url(host: str, port: int, secure: bool) -> str:

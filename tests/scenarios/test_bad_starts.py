@@ -57,6 +57,14 @@ def emptied(folder: Path) -> None:
     (folder / "identity" / "identity.json").write_bytes(b"")
 
 
+def lost_identity(folder: Path) -> None:
+    (folder / "identity" / "identity.json").unlink()
+
+
+def emptied_database(folder: Path) -> None:
+    (folder / "ocp.db").write_bytes(b"")
+
+
 def other_key(folder: Path) -> None:
     path = folder / "identity" / "identity.json"
     text = path.read_text()
@@ -115,6 +123,7 @@ def unfinished_settings(folder: Path) -> None:
 
 SPOILED: dict[Callable[[Path], None], tuple[int, str]] = {
     cut: (UNUSABLE, "identity.json is damaged"), emptied: (UNUSABLE, "identity.json is damaged"),
+    lost_identity: (UNUSABLE, "the identity is missing"), emptied_database: (UNUSABLE, "is empty though this node has an identity"),
     other_key: (UNUSABLE, "do not belong together"),
     overwritten_page: (UNUSABLE, "is damaged"), overwritten_head: (UNUSABLE, "is not a database, or is damaged"),
     half: (UNUSABLE, "is damaged"), newer: (UNUSABLE, "newer version"), foreign: (UNUSABLE, "database of another program"),
