@@ -25,7 +25,7 @@ def test_texts_numbers_and_truth_values_are_stored(value: Any, kept: str) -> Non
     ({"value": {"a": 1}}, "secret value must be a string"), ({"value": ["a"]}, "secret value must be a string"),
     ({"value": "é" * 32_769}, "secret value is larger than 65536 bytes"),
     ({"name": "n" * 257}, "name must be at most 256 characters"),
-    ({"name": "a\0b"}, "name must not have a zero character"), ({"scope": "a\0b"}, "scope must not have a zero character"),
+    ({"name": "a\0b"}, "name must not have the character U+0000"), ({"scope": "a\0b"}, "scope must not have the character U+0000"),
     ({"metadata": {"allowed_peers": "beta-node"}}, "metadata.allowed_peers must be an array"),
     ({"metadata": {"k": "v" * 65_536}}, "metadata is larger than 65536 bytes"),
 ])

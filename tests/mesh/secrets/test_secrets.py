@@ -87,7 +87,7 @@ def test_lists_show_the_latest_change_first(node: TrialNode) -> None:
     ({"scope": "s", "value": "v"}, "secret name is required"), ({"name": "n", "value": "v"}, "secret scope is required"),
     ({"name": "n", "scope": "s"}, "secret value is required"), ({"name": "n", "scope": "s", "value": {"a": True}},
                                                                "secret value must be a string"),
-    ({"name": "n\0", "scope": "s", "value": "v"}, "name must not have a zero character"),
+    ({"name": "n\0", "scope": "s", "value": "v"}, "name must not have the character U+0000"),
     ({"name": 7, "scope": "s", "value": "v"}, "name must be a string"),
 ])
 def test_refusals_have_the_words_of_the_protocol(node: TrialNode, body: dict[str, Any], error: str) -> None:
