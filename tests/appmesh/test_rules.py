@@ -143,6 +143,7 @@ def test_durations_are_read_as_the_vectors_say(vector):
 
 
 @pytest.mark.parametrize("given, text", [
+    ({"command": "a", "env": {"": "x"}}, "the name of an environment variable"), ({"command": "a", "sec_env": {"A=B": "x"}}, "the name of an"),
     ({}, "no command line provide"), ({"command": "x" * 2048}, "command line length"),
                                          ({"command": "x", "docker_image": "d"}, "docker"),
     ({"command": "x", "status": 2}, "status"), ({"command": "x", "permission": 41}, "permission"),

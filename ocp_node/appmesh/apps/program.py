@@ -85,7 +85,7 @@ def read(given: Mapping[str, Any], name: str, owner: str, now: float) -> Program
                       shell=bool(given.get("shell")),
                       session_login=bool(given.get("session_login")), command=_command(text["command"], text["docker_image"]),
                       description=text["description"], working_dir=text["working_dir"], health_check_cmd=text["health_check_cmd"],
-                      env=dict(given.get("env") or {}), version=given.get("version") or 0,
+                      env=environment(given), version=given.get("version") or 0,
                       limits=_limits(given.get("resource_limit")),
                       start_time=given.get("start_time"), end_time=given.get("end_time"))
     if len(program.health_check_cmd) >= COMMAND_LENGTH_MAX:
@@ -93,6 +93,14 @@ def read(given: Mapping[str, Any], name: str, owner: str, now: float) -> Program
     if program.start_time is not None and program.end_time is not None and program.start_time > program.end_time:
         raise refused("end_time should greater than the start_time")
     return program._replace(**_chosen(given), **_daily(given.get("daily_limitation")), **_behavior(given.get("behavior")))
+
+
+def environment(given: Mapping[str, Any]) -> dict[str, str]:
+    """The plain environment of a document; a Refusal when a name in it, or in the secret one, is none."""
+    for name in (*(given.get("env") or {}), *(given.get("sec_env") or {})):
+        if not name or "=" in name:
+            raise refused("the name of an environment variable must not be empty and has no =")
+    return dict(given.get("env") or {})
 
 
 def _command(command: str, docker_image: str) -> str:

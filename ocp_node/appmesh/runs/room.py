@@ -75,8 +75,9 @@ class Runs:
         self._counts[base.name] = count
         program = base.program._replace(name=name, owner=user.name, status=programs.ONCE,
                                         register_time=int(self.core.clock.time()))
+        env = programs.environment(given)
         if given.get("env") is not None:
-            program = program._replace(env=dict(given["env"]))
+            program = program._replace(env=env)
         if given.get("metadata") is not None:
             program = program._replace(metadata=programs.metadata(given["metadata"]))
         inherited = base.sec_env if granted >= app_rules.WRITE else ""
