@@ -137,6 +137,17 @@ def test_of_several_filters_the_one_that_leaves_least_is_looked_up(node: TrialNo
     assert len(plan) == 1 and f"USING INDEX mesh_artifact_{index} (" in plan[0], plan
 
 
+@pytest.mark.parametrize("private, index", [(True, "created"), (False, "shown")])
+def test_a_list_without_a_filter_walks_past_nothing_that_it_does_not_show(node: TrialNode, private: bool, index: str) -> None:
+    asked: list[str] = []
+    with node.core.reader.snapshot() as connection:
+        connection.set_trace_callback(asked.append)
+        table.matching(connection, {}, "2027", 25, private=private, bytes_max=10**6)
+        connection.set_trace_callback(None)
+        plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + asked[0])]
+    assert plan == [f"SCAN mesh_artifact USING INDEX mesh_artifact_{index}"]
+
+
 def test_strangers_see_no_paths_and_no_private_artifacts(node: TrialNode) -> None:
     store(node, b"1", policy={"classification": "private"})
     shown = store(node, b"2", provided_descriptor={"annotations": {}})
