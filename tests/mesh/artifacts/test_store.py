@@ -145,7 +145,7 @@ def test_a_list_without_a_filter_walks_past_nothing_that_it_does_not_show(node: 
         table.matching(connection, {}, "2027", 25, private=private, bytes_max=10**6)
         connection.set_trace_callback(None)
         plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + asked[0])]
-    assert plan == [f"SCAN mesh_artifact USING INDEX mesh_artifact_{index}"]
+    assert len(plan) == 1 and plan[0].endswith(f"USING INDEX mesh_artifact_{index}")
 
 
 def test_strangers_see_no_paths_and_no_private_artifacts(node: TrialNode) -> None:
