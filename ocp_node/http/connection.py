@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 HEAD, BODY, BUSY, STREAM, LONG, LINGER, CLOSED = range(7)
 _NOTHING = b""
+# What a stream's head says unless its handler says otherwise.
+_OF_A_STREAM = (("cache-control", b"Cache-Control: no-cache\r\n"), ("x-accel-buffering", b"X-Accel-Buffering: no\r\n"),
+                ("connection", b"Connection: close\r\n"))
 
 
 class Connection:
@@ -349,9 +352,9 @@ class Connection:
             self._deliver(server.app.render(exchange, exchange.dialect.busy("the stream budget")))
             return
         reply = Reply(None, 200, events.headers)
-        cache = b"" if any(name.lower() == "cache-control" for name, _ in events.headers) else b"Cache-Control: no-cache\r\n"
-        self._send(server.app.responses.head_only(reply, events.media_type,
-                                                  cache + b"X-Accel-Buffering: no\r\nConnection: close\r\n"))
+        named = {name.lower() for name, _ in events.headers}
+        usual = b"".join(line for name, line in _OF_A_STREAM if name not in named)
+        self._send(server.app.responses.head_only(reply, events.media_type, usual))
         server.app.count(exchange, 200)
         if exchange.head.method == "HEAD":
             self._finish()

@@ -26,6 +26,7 @@ from . import empty, rules
 Members = dict[str, Any]
 ROUTE = "/mesh/control/stream"
 RETRY = b"retry: 2500\n"
+LASTING = (("Connection", "keep-alive"),)      # the protocol's word for a stream that goes on
 PAUSE_SECONDS = 0.1              # between two states: a busy log is told in groups
 STATE_SECONDS = 2.0              # a state without commits is built anew after so long
 PEERS_SHOWN = 8
@@ -126,4 +127,4 @@ def stream(room: Control, call: Call) -> Events:
             return None
         return room.following.join(sink, cursor, wish)
 
-    return Events(begin)
+    return Events(begin, () if rules.once(query.once) else LASTING)

@@ -53,6 +53,7 @@ def test_it_opens_then_tells_the_state_then_what_happens(tmp_path: Path) -> None
         happen(node, 2)
         with SseListener(node, ROUTE) as deck:
             assert deck.status == 200 and "text/event-stream" in deck.head and "X-Accel-Buffering: no" in deck.head
+            assert "Connection: keep-alive" in deck.head and "Connection: close" not in deck.head
             assert deck.block().splitlines()[0] == "retry: 2500"
             name, cursor, data = deck.event()
             assert (name, cursor, data["type"], data["cursor"], data["events"]) == ("control-state", 2, "control_state", 2, [])
@@ -90,6 +91,7 @@ def test_the_empty_state_has_every_part_of_the_captured_one(tmp_path: Path) -> N
     frame = next(line for line in captured["response"]["body"].splitlines() if line.startswith('data: {"type"'))
     wanted = json.loads(frame[6:])["state"]
     with TrialNode(tmp_path) as node, SseListener(node, f"{ROUTE}?once=1") as deck:
+        assert "Connection: close" in deck.head
         deck.event()
         state = deck.event()[2]["state"]
         for name, part in wanted.items():
