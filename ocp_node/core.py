@@ -55,6 +55,7 @@ class Core:
         self.sightings = Sightings()          # nodes seen in directories and on the local network
         self.base_url = ""                    # where others reach this node; known once it listens
         self.bound = ("127.0.0.1", 0)
+        self.certificate = ""                 # SHA-256 in hex of the self-signed certificate that is served; "" for any other
         self._make: dict[str, Callable[[], Any]] = {"processes": make_processes, "outbound": make_outbound}
         self._made: dict[str, Any] = {}
         self._leaving: list[Callable[[], None]] = []

@@ -141,6 +141,7 @@ class Node:
             pair = tls.self_signed(Path(settings.data_dir) / "tls", [local.host_name()], local.local_addresses(), run=run,
                                    clock=self.clock,
                                    ids=self.ids)
+            self.core.certificate = tls.fingerprint(pair[0])
         return tls.server_wrap(tls.server_context(*pair))
 
     def _dialects(self) -> list[Any]:

@@ -806,6 +806,37 @@ def test_a_pinned_certificate_is_trusted_and_no_other(start, outbound, pair):
     assert len(peer.requests) == 5
 
 
+def expired(folder: Path) -> Pair:
+    """A certificate that was good on one day of 2020."""
+    (folder / "index").touch()
+    (folder / "serial").write_text("01")
+    (folder / "settings").write_text(f"[ca]\ndefault_ca = own\n[own]\ndatabase = {folder}/index\n"
+                                     f"serial = {folder}/serial\n"
+                                     f"new_certs_dir = {folder}\ndefault_md = sha256\npolicy = any\ncopy_extensions = copy\n"
+                                     "[any]\ncommonName = supplied\n"
+                                     "[req]\ndistinguished_name = any\n")
+    own = ["-config", str(folder / "settings")]
+    request = ["req", *own, "-new", "-batch", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+               "-subj", "/CN=old", "-addext", "subjectAltName = IP:127.0.0.1",
+               "-keyout", str(folder / "key"), "-out", str(folder / "request")]
+    sign = ["ca", *own, "-batch", "-selfsign", "-notext", "-keyfile", str(folder / "key"), "-in", str(folder / "request"),
+            "-startdate", "200101000000Z", "-enddate", "200102000000Z", "-out", str(folder / "crt")]
+    for command in (request, sign):
+        subprocess.run(["openssl", *command], capture_output=True, timeout=60, check=True)
+    return folder / "crt", folder / "key"
+
+
+def test_of_an_expired_certificate_the_pin_decides_and_without_one_the_date(start, pair, tmp_path):
+    old = expired(tmp_path)
+    peer, trusting = start(EMPTY, tls.server_context(*old)), client(ca_file=str(old[0]))
+    assert trusting.json("GET", peer.url, timeout=5, pin_sha256=tls.fingerprint(old[0])) == {}
+    fault = failure(trusting, "GET", peer.url, pin_sha256=tls.fingerprint(pair[0]))
+    assert fault.message == "the peer's certificate is not the pinned one"
+    fault = failure(trusting, "GET", peer.url)
+    assert fault.kind == "tls" and "expired" in fault.message and len(peer.requests) == 1
+    trusting.close()
+
+
 def test_a_connection_made_without_care_is_not_used_by_a_careful_call(start, outbound, pair):
     peer = start(EMPTY, tls.server_context(*pair))
     assert outbound.json("GET", peer.url, timeout=5, insecure=True) == {} and len(outbound._links) == 1

@@ -45,13 +45,22 @@ def ask(url: str, method: str, path: str, body: Any = None, headers: Mapping[str
     sent = dict(headers or {})
     if body is not None:
         sent.setdefault("Content-Type", "application/json")
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=timeout)
+    connection = _connection(url, timeout)
     try:
         connection.request(method, path, data, sent)
         answer = connection.getresponse()
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
+    """To a node of the test, whatever its certificate."""
+    scheme, _, place = url.partition("://")
+    if scheme == "http":
+        return http.client.HTTPConnection(place, timeout=timeout)
+    import ssl
+    return http.client.HTTPSConnection(place, timeout=timeout, context=ssl._create_unverified_context())
 
 
 class TrialNode:
@@ -81,7 +90,7 @@ class TrialNode:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.node.server.tls is not None else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def core(self) -> Any:

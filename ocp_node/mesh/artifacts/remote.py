@@ -19,6 +19,7 @@ from ...crypto import grants
 from ...http.calls import OutboundError, peer_error, peer_refusal
 from ...http.gates import is_loopback
 from ...http.target import target_of
+from ..peers import pins
 from . import rules
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class Source:
         self.auth = auth
         self.granted = False             # the grant has opened something
         self._loopback = self._calls.may_loop(peer, loopback or None) if peer.base_urls else loopback or None
+        self._certificate = pins.pin(peer, base_url)
         self._until = core.clock.monotonic() + TRANSFER_SECONDS
 
     # --- what it says
@@ -189,7 +191,7 @@ class Source:
         try:
             answer = self._core.outbound.json("GET", self.base_url + path, headers=headers, timeout=CALL_SECONDS,
                                               bytes_max=METADATA_ANSWER_BYTES_MAX * (8 if what == "list" else 1),
-                                              allow_loopback=self._loopback)
+                                              allow_loopback=self._loopback, pin_sha256=self._certificate)
         except OutboundError as error:
             raise self._refusal(error, what) from None
         if not isinstance(answer, dict):
@@ -206,7 +208,9 @@ class Source:
         if made.code == "peer_refused":
             status = error.answer.status if error.answer is not None else 0
             return Refusal(made.code, f"remote peer refused artifact {what} ({status})", made.detail)
-        return Refusal(made.code, "remote peer unreachable", made.detail) if made.code == "peer_unreachable" else made
+        if made.code == "peer_unreachable" and error.kind != "tls":      # a certificate that is not right is told as it is
+            return Refusal(made.code, "remote peer unreachable", made.detail)
+        return made
 
     # --- credentials
 
@@ -304,7 +308,7 @@ class Source:
             headers += [("Range", f"bytes={start}-"), ("If-Range", f'"sha256:{remote.digest}"')]
         return self._core.outbound.open_stream(f"{self.base_url}{path}?{query}", headers=headers, timeout=CONTENT_SECONDS,
                                                chunk_timeout=PIECE_SECONDS, bytes_max=_answer_bytes_max(remote.size),
-                                               allow_loopback=self._loopback)
+                                               allow_loopback=self._loopback, pin_sha256=self._certificate)
 
     def _pieces(self, stream: Stream) -> Iterator[bytes]:
         for piece in stream:

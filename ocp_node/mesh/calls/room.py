@@ -3,7 +3,10 @@
 They block: from a worker, a long request or a ticker.  Nothing is sent that the caller did not give; our operator token never.
 `loopback` says whether loopback addresses may be called: only when the operator's own call came from this machine, or the
 setting `allow_loopback_peers` is on (None leaves it to the setting).  A peer that an operator on this machine reached over
-loopback before may be called there again.
+over loopback before may be called there again.
+
+`certificate` is the fingerprint that the certificate of an https URL must have.  None takes the one that is pinned for the peer,
+or for whom we reached last at the origin of the URL; where there is none, and for "", the system's authorities judge.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from ...core import Core, Rooms
 from ...http.calls import OutboundError, peer_refusal
 from ...http.target import target_of
 from ..handshake.rules import CARD_BYTES_MAX
+from ..peers import pins
 from ..peers.peer import Peer
 
 Members = dict[str, Any]
@@ -33,6 +37,7 @@ class Calls:
 
     def __init__(self, core: Core, rooms: Rooms) -> None:
         self._core = core
+        self._peers = rooms["mesh.peers"]
         self._envelopes = rooms["mesh.envelopes"]
 
     def base_url(self, text: str) -> str:
@@ -53,23 +58,27 @@ class Calls:
         raise Refusal("not_found", "peer endpoint_url is unavailable", {"peer_id": peer.peer_id})
 
     def get(self, to: Peer | str, path: str, timeout: float = SECONDS, *, query: Mapping[str, object] | None = None,
-            loopback: bool | None = None, bytes_max: int = ANSWER_BYTES_MAX) -> Members:
+            loopback: bool | None = None, bytes_max: int = ANSWER_BYTES_MAX, certificate: str | None = None) -> Members:
         """The JSON object that the peer answers; `Refusal` peer_unreachable, peer_timeout or peer_refused when there is none."""
-        return self._call("GET", to, path + ("?" + urlencode(query) if query else ""), None, timeout, loopback, bytes_max)
+        return self._call("GET", to, path + ("?" + urlencode(query) if query else ""), None, timeout, loopback, bytes_max,
+                          certificate)
 
     def post(self, to: Peer | str, path: str, body: Mapping[str, Any], timeout: float = SECONDS, *, loopback: bool | None = None,
-             bytes_max: int = ANSWER_BYTES_MAX) -> Members:
+             bytes_max: int = ANSWER_BYTES_MAX, certificate: str | None = None) -> Members:
         """The same for a body; it is sent once, whatever becomes of the connection."""
-        return self._call("POST", to, path, body, timeout, loopback, bytes_max)
+        return self._call("POST", to, path, body, timeout, loopback, bytes_max, certificate)
 
     def signed(self, to: Peer | str, path: str, body: Mapping[str, Any], timeout: float = SECONDS, *, request_id: str = "",
-               loopback: bool | None = None) -> Members:
+               loopback: bool | None = None, certificate: str | None = None) -> Members:
         """The peer's answer to an envelope of ours over `body`; a repeated `request_id` has its effect there once."""
-        return self.post(to, path, self._envelopes.sign(path, body, request_id), timeout, loopback=loopback)
+        return self.post(to, path, self._envelopes.sign(path, body, request_id), timeout, loopback=loopback,
+                         certificate=certificate)
 
-    def manifest(self, base_url: str, timeout: float = SECONDS, *, loopback: bool | None = None) -> Members:
+    def manifest(self, base_url: str, timeout: float = SECONDS, *, loopback: bool | None = None,
+                 certificate: str | None = None) -> Members:
         """The manifest of the node at this URL, with a whole card in it."""
-        manifest = self.get(base_url, "/mesh/manifest", timeout, loopback=loopback, bytes_max=MANIFEST_BYTES_MAX)
+        manifest = self.get(base_url, "/mesh/manifest", timeout, loopback=loopback, bytes_max=MANIFEST_BYTES_MAX,
+                            certificate=certificate)
         return checked_manifest(manifest)
 
     def may_loop(self, to: Peer | str, loopback: bool | None) -> bool | None:
@@ -78,12 +87,20 @@ class Calls:
             return loopback or None
         return True if to.metadata.get("reached_on_loopback") == self.url_of(to) else None
 
+    def certificate(self, to: Peer | str, url: str) -> str:
+        """The fingerprint that the certificate there must have, "" where the authorities judge; `Refusal` for a plain URL of a
+        pinned peer."""
+        found: str = pins.pin(to, url) if isinstance(to, Peer) else self._peers.certificate_at(url)
+        return found
+
     def _call(self, method: str, to: Peer | str, path: str, body: Mapping[str, Any] | None, timeout: float, loopback: bool | None,
-              bytes_max: int) -> Members:
+              bytes_max: int, certificate: str | None) -> Members:
         base = self.url_of(to) if isinstance(to, Peer) else to
+        if certificate is None:
+            certificate = self.certificate(to, base)
         try:
             answer = self._core.outbound.json(method, base + path, json=body, timeout=clamped(timeout), bytes_max=bytes_max,
-                                              allow_loopback=self.may_loop(to, loopback))
+                                              allow_loopback=self.may_loop(to, loopback), pin_sha256=certificate)
             if isinstance(answer, dict):
                 return answer
             raise OutboundError("bad_answer", "the answer is not a JSON object")

@@ -12,6 +12,7 @@ from ...contract.dialect_schema import validate
 from ...contract.published import published
 from ...core import Core, Rooms
 from ...http.lanes import gather
+from ..peers import pins
 from ..peers import rules as tiers
 from . import candidate as candidates
 from . import rules, table
@@ -94,14 +95,18 @@ class Seeking:
             return _Met(peer_id, manifest, None, refusal)
 
     def manifest(self, url: str, timeout: float, loopback: bool | None) -> Members:
-        """The manifest of the node at this URL: whole, of our protocol, and under the key that is pinned for its name."""
-        manifest: Members = self._calls.manifest(url, timeout, loopback=loopback)
+        """The manifest of the node at this URL: whole, of our protocol, and under the key and certificate that are pinned for its
+        name."""
+        certificate = self._calls.certificate(url, url)
+        manifest: Members = self._calls.manifest(url, timeout, loopback=loopback, certificate=certificate)
         card = manifest["organism_card"]
         peer_id = card["organism_id"].strip()
         if validate(manifest, "MeshManifest", published().schemas):
             raise Refusal("peer_unreachable", "the peer's manifest is not valid")
         own, known = self._core.identity, self._peers.find(peer_id)
         candidates.impostor(card, own.node_id, own.public_key_hex)
+        if known is not None:
+            pins.check(known, url, certificate)
         if known is not None and known.public_key not in ("", card["public_key"].lower()):
             self._peers.follow(known, url, card["public_key"].lower(), timeout, loopback)
         return manifest

@@ -34,6 +34,7 @@ class Signed(NamedTuple):
     public_key: str                  # the key that signed it
     peer: Peer | None                # as known when it was opened; None for a stranger's handshake
     former: str = ""                 # the pinned key that a handshake's successions lead on from, when `public_key` is not it
+    signed_at_seconds: float = 0.0   # since 1970, by the clock of who signed
 
 
 class Envelopes:
@@ -53,7 +54,7 @@ class Envelopes:
         protocol.check_signature(shape, route, key)
         assert peer is not None
         protocol.check_admitted(shape, peer.trust_tier)
-        return Signed(shape.node_id, shape.request_id, shape.nonce, route, shape.body, key, peer)
+        return Signed(shape.node_id, shape.request_id, shape.nonce, route, shape.body, key, peer, signed_at_seconds=shape.signed_at_seconds)
 
     def open_handshake(self, envelope: Mapping[str, Any]) -> tuple[Signed, protocol.Card]:
         """A handshake that the key on its own card signed, and the card's claims; whether that key may, `claim` says.
@@ -68,7 +69,7 @@ class Envelopes:
         if peer is not None:
             former = protocol.check_pinned(card, peer.public_key, peer.trust_tier, shape.body.get("successions"))
         return Signed(shape.node_id, shape.request_id, shape.nonce, protocol.HANDSHAKE_ROUTE, shape.body, card.public_key_hex,
-                      peer, former), card
+                      peer, former, shape.signed_at_seconds), card
 
     def claim(self, connection: WriteConnection, signed: Signed) -> None:
         """The envelope is used now, in this change.

@@ -12,6 +12,7 @@ from ...core import Core, Rooms
 from ...crypto.envelopes import HANDSHAKE_ROUTE, Card, key_changed
 from ...http.gates import Failures, is_loopback
 from ..parts import optional
+from ..peers import pins
 from ..peers import rules as tiers
 from ..peers.peer import Members, Peer, made
 from . import rules
@@ -60,10 +61,11 @@ class Handshake:
             raise Refusal("invalid_request", "a node cannot connect to itself")
 
     def keep(self, connection: WriteConnection, card: Card, members: Members, metadata: Members, session: str, mode: str,
-             invited: str = "") -> Peer:
+             word: pins.Said, invited: str = "") -> Peer:
         """The peer stands as this handshake leaves it; a stranger as its admission says, with the operator asked if need be.
 
-        `invited` is the tier of an invitation it has shown: that is the operator's word, given beforehand.
+        `invited` is the tier of an invitation it has shown: that is the operator's word, given beforehand.  `word` is what the
+        peer says of its certificate.
         """
         now = connection.clock.text()
         known = self.peers.current(connection, card.peer_id)
@@ -74,7 +76,8 @@ class Handshake:
                 known = self.peers.succeed(connection, known, card.public_key_hex, "handshake")
             waits = known.status == tiers.PENDING
             peer = known._replace(**seen, status=tiers.PENDING if waits and not invited else tiers.CONNECTED,
-                                  trust_tier=invited or known.trust_tier, metadata={**known.metadata, **metadata})
+                                  trust_tier=invited or known.trust_tier,
+                                  metadata=self.peers.heard(connection, card.peer_id, {**known.metadata, **metadata}, word))
             if waits and invited:
                 self.peers.unask(connection, peer.peer_id, "peer_decided")
             elif waits and not known.public_key and not self._ask(connection, peer, card):
@@ -85,7 +88,8 @@ class Handshake:
         self._make_room(connection)
         peer = made({"peer_id": card.peer_id, "trust_tier": admission.trust_tier, "status": admission.status,
                      "remote_execution": None,
-                     "reliability": NO_RELIABILITY, "created_at": now, "metadata": metadata, **seen})
+                     "reliability": NO_RELIABILITY, "created_at": now,
+                     "metadata": self.peers.heard(connection, card.peer_id, metadata, word), **seen})
         if admission.asks and not self._ask(connection, peer, card):
             peer = peer._replace(status=tiers.CONNECTED)
         return self.put(connection, peer)
@@ -177,13 +181,13 @@ def accept(room: Handshake, call: Call) -> Write:
     session, accepted_at = f"mesh-{room.core.ids.hex(12)}", room.core.clock.text()
     envelope = room.envelopes.sign(HANDSHAKE_ROUTE, {"mesh_session_id": session, "accepted_at": accepted_at,
                                                      "peer_id": card.peer_id})
-    offered = signed.body.get("invitation")
+    offered, word = signed.body.get("invitation"), pins.said(signed.body, signed.signed_at_seconds)
 
     def change(connection: WriteConnection) -> Peer:
         room.envelopes.claim(connection, signed)
         invited = room.rooms["mesh.invitations"].redeem(connection, offered, card) if offered is not None else ""
         peer = room.keep(connection, card, members, {**metadata, **({"admitted": True} if invited else {})}, session, mode,
-                         invited)
+                         word, invited)
         connection.event("mesh.handshake.accepted", peer_id=peer.peer_id, request_id=signed.request_id, payload={
             "display_name": peer.display_name, "mesh_session_id": session, "trust_tier": peer.trust_tier, "status": peer.status,
             "peer_advisory": room.peers.advisory(peer, "handshake.accepted")})

@@ -35,6 +35,7 @@ class NodeIdentity:
     public_key: str = wire(pattern=KEY)
     did: str = wire(about="the same key as the seed directory spells it")
     fingerprint: str = wire(about="of the key: the first 16 bytes of its SHA-256")
+    certificate: str = wire(default="", about="SHA-256 fingerprint of its self-signed certificate, in hex; \"\" for none")
     successions: list[Succession] = wire(items_max=16, about="oldest first; the last one leads to the key")
     node_succession: dict | None = wire(default=None, about="the last step for directories: POST /succession there")
 

@@ -2,6 +2,8 @@
 
 The identity file is the truth.  The order of a rotation: the file has the new key and its succession, this process signs with it,
 the log and the outbox are told.  Whatever of the last step a power cut prevents, the next start does.
+
+A self-signed certificate that a start has made anew is told in the same way (docs/adr/0006-certificate-pins.md).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from ...core import Core, Rooms
 from ...crypto import identity as identities
 from ...store import facts
 from ...store.outbox import GiveUp
+from ..peers import pins
 from . import rules
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from .rules import Members
 
 FACT = "mesh.identity.recorded_key"          # the key of the newest rotation that the log knows
+CERTIFICATE_FACT = "mesh.identity.recorded_certificate"      # what peers were told of it last
 TELL = "mesh.identity.tell"
 
 
@@ -39,7 +43,7 @@ class NodeKey:
         self._rotating = threading.Lock()
         self._recorder: Ticker | None = None
         core.outbox.on(TELL, self._tell)
-        if core.identity.successions and self._unrecorded():
+        if self._unrecorded():
             self.record_later()
 
     def rotate(self, wanted: str, reason: str, loopback: bool) -> tuple[Identity, Mapping[str, Any]]:
@@ -73,7 +77,12 @@ class NodeKey:
 
     def _unrecorded(self) -> bool:
         with self._core.reader.snapshot() as connection:
-            return bool(rules.unrecorded(self._core.identity.successions, facts.get(connection, FACT)))
+            return bool(rules.unrecorded(self._core.identity.successions, facts.get(connection, FACT))) or \
+                facts.get(connection, CERTIFICATE_FACT) != self._certificate()
+
+    def _certificate(self) -> str:
+        """What handshakes say of the certificate that is served."""
+        return pins.own(self._core.certificate, self._core.bound[1], self._core.base_url)
 
     def record_later(self) -> None:
         """A background loop writes down what the log lacks, as soon as it can; most nodes never need it."""
@@ -82,22 +91,26 @@ class NodeKey:
         self._recorder.wake()
 
     def record(self, reason: str = "", loopback: bool = False) -> None:
-        """The log knows every rotation of the identity file, and what follows from them is on its way."""
+        """The log knows every rotation of the identity file and the certificate, and what follows from them is on its way."""
         invitations = self._rooms["mesh.invitations"]        # built here: a change must not wait for a room
         self._core.writer.run(lambda connection: self._record(connection, invitations, reason, loopback))
 
     def _record(self, connection: WriteConnection, invitations: Any, reason: str, loopback: bool) -> None:
-        """Each rotation that the log lacked has its event; open invitations have ended; deliveries to peers wait."""
-        identity = self._core.identity
+        """Each rotation that the log lacked has its event, open invitations have ended; deliveries to peers wait, of another
+        certificate as well."""
+        identity, certificate = self._core.identity, self._certificate()
         missing = rules.unrecorded(identity.successions, facts.get(connection, FACT))
-        if not missing:
+        renewed = facts.get(connection, CERTIFICATE_FACT) != certificate
+        if not missing and not renewed:
             return
         for link in missing:
             connection.event("mesh.identity.rotated", peer_id=identity.node_id, payload={
                 "node_id": identity.node_id, "public_key": link["new_public_key"], "previous_public_key": link["old_public_key"],
                 "rotated_at": link["rotated_at"], "reason": reason if link is missing[-1] else ""})
-        facts.put(connection, FACT, identity.public_key_hex)
-        invitations.end_open(connection)
+        if missing:
+            facts.put(connection, FACT, identity.public_key_hex)
+            invitations.end_open(connection)
+        facts.put(connection, CERTIFICATE_FACT, certificate)
         self._announce(connection, identity.public_key_hex, loopback)
 
     # --- telling peers
@@ -106,7 +119,8 @@ class NodeKey:
         """Each peer's delivery waits; a full outbox leaves the rest to learn it when they call, or are called."""
         until = connection.clock.time() + rules.TELLING_SECONDS
         for peer in rules.told(self._peers.all()):
-            payload: Members = {"peer_id": peer.peer_id, "public_key": public_key, "failures": 0, "until": until,
+            payload: Members = {"peer_id": peer.peer_id, "public_key": public_key,
+                                "certificate": self._core.certificate, "failures": 0, "until": until,
                                 "loopback": loopback and peer.trust_tier in ("trusted", "partner")}
             try:
                 connection.outbox(TELL, payload, key=peer.peer_id)
@@ -117,8 +131,8 @@ class NodeKey:
     def _tell(self, payload: Members) -> None:
         """The peer has accepted a handshake under our present key, or will be asked again.  In a background thread."""
         peer = self._peers.find(payload["peer_id"])
-        if payload["public_key"] != self._core.identity.public_key_hex:
-            return                                   # a later rotation has deliveries of its own
+        if self._outdated(payload):
+            return                                   # a later rotation or certificate has deliveries of its own
         if peer is None or peer.trust_tier == "blocked" or self._core.clock.time() > float(payload["until"]):
             raise GiveUp("the peer is not what it was, or was away for too long")
         try:
@@ -131,12 +145,17 @@ class NodeKey:
         self._core.writer.run(lambda connection: connection.event("mesh.identity.told", peer_id=peer.peer_id, payload={
             "peer_id": peer.peer_id, "public_key": payload["public_key"]}))
 
+    def _outdated(self, payload: Mapping[str, Any]) -> bool:
+        """Is it of another key or certificate than those in use?"""
+        return (payload["public_key"], payload.get("certificate", self._core.certificate)) != (
+            self._core.identity.public_key_hex, self._core.certificate)
+
     def _again(self, payload: Members) -> None:
         """The delivery waits for its next turn: for weeks, where the outbox itself would give up within the hour."""
         failures = int(payload["failures"]) + 1
 
         def change(connection: WriteConnection) -> None:
-            if payload["public_key"] == self._core.identity.public_key_hex:
+            if not self._outdated(payload):
                 connection.outbox(TELL, {**payload, "failures": failures}, key=payload["peer_id"],
                                   due_at=connection.clock.time() + rules.delay_seconds(failures))
 
@@ -154,6 +173,7 @@ def show(room: NodeKey, call: Call) -> Reply:
     identity = room._core.identity
     return Reply({"status": "ok", "node_id": identity.node_id, "display_name": identity.display_name,
                   "public_key": identity.public_key_hex, "did": identity.did, "fingerprint": fingerprint(identity.public_key_hex),
+                  "certificate": room._core.certificate,
                   "successions": list(identity.successions), "node_succession": (identity.node_successions or (None,))[-1]})
 
 

@@ -22,6 +22,7 @@ class Invitation:
     base_url: str = wire()
     trust_tier: str = wire()
     fingerprint: str = wire(about="of this node's key: the first 16 bytes of its SHA-256")
+    certificate: str = wire(about="SHA-256 fingerprint of its self-signed certificate, which will be pinned; \"\" for none")
     expires_at: str = wire()
 
 

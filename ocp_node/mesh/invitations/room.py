@@ -14,6 +14,7 @@ from ...crypto import boxes
 from ...crypto.envelopes import Card
 from ...http.calls import OutboundError
 from ...http.target import target_of
+from ..peers import pins
 from ..peers.connecting import Wanted
 from . import rules, table
 from .records import Invitation, InvitationState, Joined
@@ -39,7 +40,7 @@ class Invitations:
         table.add(connection, rules.Invitation(name, tier, now + seconds), boxes.seal_text(self._key, secret.hex(),
                                                                                            self.core.ids), self.core.clock.text())
         return rules.Ticket(base_url, rules.fingerprint(self.core.identity.public_key_hex), name, secret, tier,
-                            int(now + seconds))
+                            int(now + seconds), pins.own(self.core.certificate, self.core.bound[1], base_url))
 
     def redeem(self, connection: Any, offered: object, card: Card) -> str:
         """The tier that the invitation in a handshake gives, "" without one; inside the handshake's change.
@@ -89,7 +90,8 @@ def create(room: Invitations, call: Call) -> Write:
 
     def then(ticket: rules.Ticket) -> Reply:
         return Reply(Invitation(status="ok", id=ticket.id, code=rules.code(ticket), base_url=ticket.base_url, trust_tier=tier,
-                                fingerprint=ticket.fingerprint, expires_at=instant_text(ticket.expires_at)),
+                                fingerprint=ticket.fingerprint, certificate=ticket.certificate,
+                                expires_at=instant_text(ticket.expires_at)),
                      headers=(("Cache-Control", "no-store"),))
 
     return Write(lambda connection: room.create(connection, tier, call.body.seconds, base_url), then)
@@ -122,7 +124,8 @@ def join(room: Invitations, call: Call) -> Reply:
 
     done = room.rooms["mesh.peers"].connect(Wanted(base_url=ticket.base_url, trust_tier=ticket.trust_tier,
                                                    timeout=call.body.timeout,
-                                     loopback=True if call.caller.loopback else None, invited=invited))
+                                                   loopback=True if call.caller.loopback else None,
+                                                   certificate=ticket.certificate, invited=invited))
     peer = room.rooms["mesh.peers"].find(done["peer_id"])
     return Reply(Joined(status="ok", peer_id=peer.peer_id, display_name=peer.display_name, base_url=done["base_url"],
                         trust_tier=peer.trust_tier,

@@ -1,8 +1,9 @@
 """Codes, proofs and the words to compare; pure.
 
-A code carries where the inviting node is, the fingerprint of its key, and a secret.  The secret never travels between
-the nodes: the joining one shows that it knows it by a digest over both keys, so whoever listens learns nothing that works
-for another key, and four words made of secret and keys are the same on both devices exactly when nobody stands between them.
+A code carries where the inviting node is, the fingerprint of its key, a secret, and the fingerprint of its certificate when no
+authority vouches for that (docs/adr/0006-certificate-pins.md). The secret never travels between the nodes: the joining one
+shows that it knows it by a digest over both keys, so whoever listens learns nothing that works for another key, and four words
+made of secret and keys are the same on both devices exactly when nobody stands between them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ...base import jsontext
 from ...base.digest import sha256
 from ...base.errors import Malformed, Refusal
 from ...crypto import base64url, boxes
+from ..peers.pins import is_fingerprint
 from .words import WORDS
 
 PREFIX = "ocp-join:"
@@ -43,6 +45,7 @@ class Ticket(NamedTuple):
     secret: bytes
     trust_tier: str
     expires_at: int
+    certificate: str = ""            # SHA-256 in hex; "": the authorities vouch for it, or there is none
 
 
 def fingerprint(public_key_hex: str) -> str:
@@ -54,7 +57,7 @@ def fingerprint(public_key_hex: str) -> str:
 def code(ticket: Ticket) -> str:
     """The ticket as text without blanks, for a QR code or a line to paste."""
     facts = [ticket.base_url, ticket.fingerprint, ticket.id, base64url.encode(ticket.secret), ticket.trust_tier,
-             ticket.expires_at]
+             ticket.expires_at, *filter(None, [ticket.certificate])]
     return PREFIX + base64url.encode(jsontext.compact(facts))
 
 
@@ -62,14 +65,14 @@ def ticket(text: str) -> Ticket:
     """What a code says; Refusal when it is none."""
     try:
         facts: Any = json.loads(base64url.decode(text.strip().removeprefix(PREFIX)))
-        base_url, mark, name, secret, tier, expires_at = facts
-        made = Ticket(base_url, mark, name, base64url.decode(secret), tier, expires_at)
+        base_url, mark, name, secret, tier, expires_at, *certificate = facts
+        made = Ticket(base_url, mark, name, base64url.decode(secret), tier, expires_at, *certificate)
     except (ValueError, TypeError, RecursionError, Malformed):
         raise Refusal("invalid_request", "this is no invitation code") from None
     texts = (made.base_url, made.fingerprint, made.id, made.trust_tier)
-    if not all(isinstance(part,
-                          str) and len(part) <= 2048 for part in texts) or type(made.expires_at) is not int or len(made.secret) != SECRET_BYTES \
-            or made.trust_tier not in TIERS:
+    if not all(isinstance(part, str) and len(part) <= 2048 for part in texts) or type(made.expires_at) is not int \
+            or len(made.secret) != SECRET_BYTES or made.trust_tier not in TIERS \
+            or certificate and not (is_fingerprint(made.certificate) and made.base_url.lower().startswith("https://")):
         raise Refusal("invalid_request", "this is no invitation code")
     return made
 

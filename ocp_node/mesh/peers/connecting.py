@@ -17,7 +17,7 @@ from ...http.gates import is_loopback
 from ...http.target import target_of
 from ..handshake import rules as cards
 from ..parts import optional
-from . import imports, rules
+from . import imports, pins, rules
 from .peer import Members, Peer, made
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Wanted(NamedTuple):
     refresh_manifest: bool = True
     loopback: bool | None = None           # may loopback addresses be called?  None: as the setting says
     source: str = "connect.device"
+    certificate: str = ""                  # the fingerprint that its certificate must have, which is pinned then
     invited: Callable[[str], Members] | None = None    # shows an invitation to the node of this public key, or refuses that node
 
 
@@ -67,17 +68,18 @@ class Connecting:
         peer_id = card["organism_id"].strip()
         self._follow(wanted, url, peer_id, card["public_key"].lower())
         tier = self._checked(wanted, peer_id, card["public_key"].lower())
+        certificate = self._certificate(wanted, peer_id, url)
         request_id = self._core.ids.hex(32)
         body = self._introduction(tier)
         if wanted.invited is not None:
             body["invitation"] = wanted.invited(card["public_key"].lower())
         try:
             answer = self._calls.signed(url, HANDSHAKE_ROUTE, body, wanted.timeout, request_id=request_id,
-                                        loopback=wanted.loopback)
+                                        loopback=wanted.loopback, certificate=certificate)
         except Refusal as refusal:
             refusal.detail["peer_id"] = peer_id
             raise
-        self._check_answer(answer, peer_id, card["public_key"].lower())
+        self._check_answer(answer, peer_id, card["public_key"].lower(), bool(wanted.certificate and self._peers.find(peer_id)))
         peer = self._core.writer.run(lambda connection: self._keep(connection, url, manifest, answer, tier, wanted, request_id))
         sync = self._synced(peer.peer_id, wanted)
         return self._told(wanted, url, peer, manifest, answer, sync)
@@ -88,11 +90,14 @@ class Connecting:
         self._check_answer(answer, peer.peer_id, peer.public_key)
 
     def _introduction(self, tier: str) -> Members:
-        """What a handshake of ours says; how we came by our key, too, for those who know an earlier one."""
+        """What a handshake of ours says; how we came by our key, for those who know an earlier one, and which certificate is
+        ours when no authority vouches for it."""
         body: Members = {"peer_card": self._manifest.card(tier), "agent_presence": self._agents.present(PRESENT_MAX),
                          "beacons": self._agents.beacons(BEACONS_MAX)}
         successions = self._core.identity.successions
-        return {**body, "successions": list(successions)} if successions else body
+        certificate = pins.own(self._core.certificate, self._core.bound[1], self._core.base_url)
+        return {**body, **({"successions": list(successions)} if successions else {}),
+                **({pins.CERTIFICATE: certificate} if certificate else {})}
 
     # --- before the handshake
 
@@ -100,7 +105,7 @@ class Connecting:
         """A known peer's new key is pinned when its old one says so; `Refusal("key_changed")` otherwise."""
         known = self._peers.find(peer_id) if wanted.peer_id in ("", peer_id) else None
         if known is not None and known.public_key not in ("", public_key):
-            self._peers.follow(known, url, public_key, wanted.timeout, wanted.loopback)
+            self._peers.follow(known, url, public_key, wanted.timeout, wanted.loopback, wanted.certificate)
 
     def _reached(self, wanted: Wanted) -> tuple[str, Members, bool | None]:
         """The URL that led to a node, that node's manifest, and whether it may be called on loopback."""
@@ -111,11 +116,23 @@ class Connecting:
             try:
                 base = self._calls.base_url(url)
                 loopback = self._may_loop(wanted, base)
-                return base, self._calls.manifest(base, wanted.timeout, loopback=loopback), loopback
+                manifest = self._calls.manifest(base, wanted.timeout, loopback=loopback,
+                                                certificate=self._certificate(wanted, wanted.peer_id, base))
+                return base, manifest, loopback
             except Refusal as refusal:
                 if number == len(urls) - 1 or not refusal.code.startswith("peer_"):
                     raise
         raise AssertionError("every URL was tried")
+
+    def _certificate(self, wanted: Wanted, peer_id: str, url: str) -> str | None:
+        """The fingerprint that the certificate of the node at this URL must have: the operator's word, else what is pinned for
+        the node of that name; None for a node that is not known."""
+        if wanted.certificate:
+            if not pins.origin(url).startswith("https:"):
+                raise Refusal("invalid_request", "certificate: only the node at an https URL has one")
+            return wanted.certificate
+        known = self._peers.find(peer_id) if peer_id else None
+        return pins.pin(known, url) if known is not None else None
 
     def _urls(self, peer_id: str) -> list[str]:
         """Where the named peer may be: where it was reached last, where it says it is, where it was discovered."""
@@ -150,15 +167,16 @@ class Connecting:
 
     # --- after it
 
-    def _check_answer(self, answer: Members, peer_id: str, public_key: str) -> None:
-        """The answer is one to a handshake, and if it brings a signature, the peer made it for us and this session."""
+    def _check_answer(self, answer: Members, peer_id: str, public_key: str, strict: bool = False) -> None:
+        """The answer is one to a handshake, and if it brings a signature (it must when `strict`), the peer made it for us and
+        this session."""
         session = answer.get("mesh_session_id")
         if validate(answer, "HandshakeResponse", published().schemas) or answer.get("status") != "ok" or not isinstance(session,
                                                                                                                         str):
             raise Refusal("peer_unreachable", "the peer's answer to the handshake is not valid", {"peer_id": peer_id})
-        if answer.get("response_envelope") is None:
+        if answer.get("response_envelope") is None and not strict:
             return
-        signed = self._envelopes.check_answer(answer["response_envelope"], HANDSHAKE_ROUTE, peer_id, public_key)
+        signed = self._envelopes.check_answer(answer.get("response_envelope"), HANDSHAKE_ROUTE, peer_id, public_key)
         if signed is None or signed.get("mesh_session_id") != session or signed.get("peer_id") != self._core.identity.node_id:
             raise Refusal("peer_unreachable", "the answer to the handshake was not signed by the peer", {"peer_id": peer_id})
 
@@ -181,11 +199,12 @@ class Connecting:
             if known.status == rules.PENDING:
                 self._peers.unask(connection, peer_id, "peer_decided")
             kept_tier = tier if known.status == rules.PENDING else known.trust_tier
-            peer = known._replace(**seen, trust_tier=kept_tier, metadata={**known.metadata, **metadata})
+            peer = known._replace(**seen, trust_tier=kept_tier,
+                                  metadata=pins.given({**known.metadata, **metadata}, wanted.certificate))
         else:
             peer = made({"peer_id": peer_id, "trust_tier": tier, "remote_execution": None, "reliability": NO_RELIABILITY,
                          "created_at": now,
-                         "metadata": metadata, **seen})
+                         "metadata": pins.given(metadata, wanted.certificate), **seen})
         kept: Peer = self._peers.put(connection, peer)
         connection.event("mesh.handshake.sent", peer_id=peer_id, request_id=request_id, payload={
             "base_url": url, "trust_tier": kept.trust_tier, "peer_advisory": self._peers.advisory(kept, "handshake.sent"),

@@ -9,6 +9,7 @@ from ..device_profile import derived
 from ..device_profile.rules import lenient, normalised
 
 Members = dict[str, Any]
+CERTIFICATE_PIN = "certificate_pin"        # in a peer's metadata: see `pins.py`
 
 
 class Peer(NamedTuple):
@@ -65,11 +66,12 @@ class Peer(NamedTuple):
 
     @property
     def base_urls(self) -> list[str]:
-        """Where it may be reached, the best first."""
+        """Where it may be reached, the best first; under TLS alone when its certificate is pinned."""
         found = self.metadata.get("route_candidates") or []
         urls = [self.metadata.get("last_reachable_base_url") or "", self.endpoint_url,
                 *(candidate.get("base_url", "") for candidate in found if candidate.get("status") == "reachable")]
-        return list(dict.fromkeys(url for url in urls if url))
+        pinned = CERTIFICATE_PIN in self.metadata
+        return list(dict.fromkeys(url for url in urls if url and not (pinned and url[:5].lower() == "http:")))
 
 
 def made(stored: Mapping[str, Any]) -> Peer:

@@ -152,6 +152,9 @@ class Connect:
     trust_tier: str = wire(default="trusted", length_max=40, about="for a node that is new; a stored tier stays")
     timeout: float = wire(default=3.0, about="seconds for each call, 0.1 to 30")
     refresh_manifest: bool = wire(default=True)
+    certificate: str = wire(default="", length_max=128,
+                            about="SHA-256 fingerprint, in hex, that its certificate must have, which is pinned then; "
+                                  "\"\": as it is pinned already, else the authorities judge")
 
 
 @record

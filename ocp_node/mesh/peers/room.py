@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ...store.writer import WriteConnection
     from .connecting import Connecting, Wanted
     from .everyone import Everyone
+    from .pins import Said
     from .syncing import Syncing
 
 __all__ = ["Peer", "Peers", "build", "peer_json"]
@@ -99,13 +100,19 @@ class Peers:
         """The peer has accepted a handshake under this node's present key; `Refusal` when it did not."""
         self._connecting().introduce(peer, loopback)
 
-    def follow(self, peer: Peer, url: str, public_key: str, timeout: float, loopback: bool | None) -> Peer:
+    def follow(self, peer: Peer, url: str, public_key: str, timeout: float, loopback: bool | None, certificate: str = "") -> Peer:
         """The peer, to which this key is pinned now: its own successions lead there from the key that was.
 
-        `Refusal("key_changed")` when they do not, and for a blocked peer, which is not even asked.
+        `Refusal("key_changed")` when they do not, and for a blocked peer, which is not even asked.  `certificate` stands for the
+        peer's pin.
         """
         from .successors import follow
-        return follow(self._core, self._rooms, peer, url, public_key, timeout, loopback)
+        return follow(self._core, self._rooms, peer, url, public_key, timeout, loopback, certificate)
+
+    def certificate_at(self, url: str) -> str:
+        """The fingerprint pinned for the peer that was reached last at the origin of this URL, "" for any other place."""
+        from . import pins
+        return pins.at(self.all(), url)
 
     def _connecting(self) -> Connecting:
         from .connecting import Connecting
@@ -146,6 +153,16 @@ class Peers:
         connection.event("mesh.peer.key_succeeded", peer_id=peer.peer_id, payload={
             "public_key": public_key, "previous_public_key": peer.public_key, "trust_tier": peer.trust_tier, "via": via})
         return rules.succeeded(peer, public_key, connection.clock.text())
+
+    def heard(self, connection: WriteConnection, peer_id: str, metadata: Members, word: Said) -> Members:
+        """The peer's metadata after what it said of its certificate in a verified handshake; told when that changed."""
+        from . import pins
+        kept = pins.heard(metadata, word)
+        before, after = (each.get(peers.CERTIFICATE_PIN, {}).get("sha256", "") for each in (metadata, kept))
+        if before != after:
+            connection.event("mesh.peer.certificate_changed", peer_id=peer_id, payload={
+                "certificate": after, "previous_certificate": before})
+        return kept
 
     def unask(self, connection: WriteConnection, peer_id: str, reason: str) -> None:
         """The operator is not asked any more whether to admit the peer."""
@@ -190,7 +207,7 @@ def trust(room: Peers, call: Call) -> Write:
         changes = rules.trust_changes(before, wanted)
         metadata = {**before.metadata, "admitted": True} if "trust_tier" in changes else before.metadata
         if "public_key" in changes:              # whoever comes next has nothing to do with the keys before
-            metadata = {name: value for name, value in metadata.items() if name != rules.FORMER_KEYS}
+            metadata = {name: value for name, value in metadata.items() if name not in rules.OF_THE_KEY}
         if before.status == rules.PENDING and changes.keys() & {"trust_tier", "public_key"}:
             room.unask(connection, peer_id, "peer_decided")
         peer = room.put(connection, before._replace(**changes, metadata=metadata, updated_at=connection.clock.text()))
@@ -204,11 +221,12 @@ def trust(room: Peers, call: Call) -> Write:
 
 def connect(room: Peers, call: Call) -> Reply:
     """POST /mesh/peers/connect."""
+    from . import pins
     from .connecting import Wanted
     from .everyone import compacted
     body = call.body
     answer = room.connect(Wanted(body.base_url, body.peer_id.strip(), body.trust_tier, body.timeout, body.refresh_manifest,
-                                 call.caller.loopback))
+                                 call.caller.loopback, certificate=pins.fingerprint(body.certificate)))
     return Reply(compacted(answer, call.query.compact))
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...base.errors import Refusal
-from .peer import Members, Peer
+from .peer import CERTIFICATE_PIN, Members, Peer
 
 TIERS = ("self", "trusted", "partner", "market", "public", "blocked")
 STANDING = ("trusted", "partner", "market", "public")        # most trusted first
 CONNECTED, DEGRADED, PENDING = "connected", "degraded", "pending"
 FORMER_KEYS = "former_public_keys"                          # in a peer's metadata, oldest first
 FORMER_KEYS_MAX = 16
+OF_THE_KEY = frozenset({FORMER_KEYS, CERTIFICATE_PIN})     # metadata that end with a key that is reset
 
 # Which tiers may touch which class of data; an unknown class counts as trusted.
 MAY_TOUCH: Mapping[str, frozenset[str]] = {

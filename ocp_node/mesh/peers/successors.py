@@ -11,6 +11,7 @@ from ...base.errors import Refusal
 from ...core import Core, Rooms
 from ...crypto.envelopes import BLOCKED, key_changed
 from ...crypto.successions import follows
+from . import pins
 from .peer import Peer
 
 if TYPE_CHECKING:
@@ -20,12 +21,14 @@ ROUTE = "/mesh/identity"
 ANSWER_BYTES_MAX = 65_536            # a whole chain has 13 KB
 
 
-def follow(core: Core, rooms: Rooms, peer: Peer, url: str, public_key: str, timeout: float, loopback: bool | None) -> Peer:
+def follow(core: Core, rooms: Rooms, peer: Peer, url: str, public_key: str, timeout: float, loopback: bool | None,
+           certificate: str = "") -> Peer:
     """The peer under this key, pinned with the event; `Refusal("key_changed")` when nothing leads there from the pinned key.
 
     Of two keys that both follow the pinned one, the first is the one.
     """
-    if not peer.public_key or peer.trust_tier == BLOCKED or not _leads(rooms, peer, url, public_key, timeout, loopback):
+    if not peer.public_key or peer.trust_tier == BLOCKED or not _leads(rooms, peer, url, public_key, timeout, loopback,
+                                                                                certificate):
         raise key_changed(peer_id=peer.peer_id)
     peers = rooms["mesh.peers"]
 
@@ -42,10 +45,11 @@ def follow(core: Core, rooms: Rooms, peer: Peer, url: str, public_key: str, time
     return followed
 
 
-def _leads(rooms: Rooms, peer: Peer, url: str, public_key: str, timeout: float, loopback: bool | None) -> bool:
+def _leads(rooms: Rooms, peer: Peer, url: str, public_key: str, timeout: float, loopback: bool | None, certificate: str) -> bool:
     """A node that has no such route, or does not answer, has shown nothing."""
     try:
-        told = rooms["mesh.calls"].get(url, ROUTE, timeout, loopback=loopback, bytes_max=ANSWER_BYTES_MAX)
+        told = rooms["mesh.calls"].get(url, ROUTE, timeout, loopback=loopback, bytes_max=ANSWER_BYTES_MAX,
+                                       certificate=certificate or pins.pin(peer, url))
     except Refusal:
         return False
     return follows(told.get("successions"), peer.peer_id, peer.public_key, public_key)

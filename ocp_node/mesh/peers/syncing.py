@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import Refusal
 from ...core import Core, Rooms
 from ..manifest.rules import reliability
-from . import imports, rules, table
+from . import imports, pins, rules, table
 from .peer import Members, Peer
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Syncing:
     def _refreshed(self, peer: Peer, loopback: bool | None) -> Members:
         """The peer's manifest; under the pinned key only, or one that it leads to, which is pinned then."""
         url, may_loop = self._calls.url_of(peer), self._calls.may_loop(peer, loopback)
-        manifest: Members = self._calls.manifest(url, MANIFEST_SECONDS, loopback=may_loop)
+        manifest: Members = self._calls.manifest(url, MANIFEST_SECONDS, loopback=may_loop, certificate=pins.pin(peer, url))
         card = manifest["organism_card"]
         imports.same_node(card["organism_id"], peer.peer_id)
         if card["public_key"].lower() != peer.public_key:

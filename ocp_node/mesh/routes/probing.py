@@ -12,6 +12,7 @@ from ...core import Core, Rooms
 from ...http.gates import is_loopback
 from ...http.lanes import gather
 from ...http.target import target_of
+from ..peers import pins
 from ..peers import rules as tiers
 from ..peers.peer import Peer
 from . import rules
@@ -73,7 +74,8 @@ class Probing:
         may_loop = True if peer.metadata.get("reached_on_loopback") == url else loopback
         began = self._core.clock.monotonic()
         try:
-            card = self._calls.manifest(self._calls.base_url(url), timeout, loopback=may_loop)["organism_card"]
+            card = self._calls.manifest(self._calls.base_url(url), timeout, loopback=may_loop,
+                                        certificate=pins.pin(peer, url))["organism_card"]
         except Refusal as refusal:
             return Outcome(url, source, _error(refusal), None)
         found, key = card["organism_id"].strip(), card["public_key"].lower()
