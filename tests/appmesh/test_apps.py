@@ -5,17 +5,14 @@ from __future__ import annotations
 import base64
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from ocp_node.base.clock import Clock
-from tests.support.node import WAIT_SECONDS, TrialNode
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.node import TrialNode
+from tests.support.process_node import ProcessNode
 
 
 class Session:
@@ -275,25 +272,16 @@ def test_applications_are_planned_again_when_the_node_comes_back(tmp_path):
         assert shown["pid"] != first and "pid" not in admin.show("off") and admin.show("off")["status"] == 0
 
 
-SERVE = [sys.executable, "ocp.py", "--port", "0", "--workers", "0"]
-
-
 def test_what_runs_is_found_again_after_a_kill_and_never_runs_twice(tmp_path):
-    environment = {**os.environ, "OCP_APPMESH_DEFAULT_USERS": "true", "OCP_NO_BOOTSTRAP": "1"}
-    node = subprocess.Popen([*SERVE, "--data-dir", str(tmp_path)], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
-                            stderr=subprocess.DEVNULL, text=True)
-    try:
-        url = node.stdout.readline().split()[1]
-        with Away(url) as away:
-            admin = Session(away)
-            pid = admin.put("survivor", command="while true; do echo tick; sleep 0.2; done", shell=True)["pid"]
-            once = admin("POST", "/app/run", {"command": "sleep 61"}).json["name"]
-            orphan = admin.show(once)["pid"]
-            away.until(lambda: admin.output("survivor").body)
-            os.kill(node.pid, signal.SIGKILL)
-            node.wait(WAIT_SECONDS)
+    with ProcessNode(tmp_path / "state", "--workers", "0", OCP_APPMESH_DEFAULT_USERS="true") as away:
+        admin = Session(away)
+        pid = admin.put("survivor", command="while true; do echo tick; sleep 0.2; done", shell=True)["pid"]
+        once = admin("POST", "/app/run", {"command": "sleep 61"}).json["name"]
+        orphan = admin.show(once)["pid"]
+        away.until(lambda: admin.output("survivor").body, "some output")
+        away.kill()
         assert alive(pid) and alive(orphan)
-        with TrialNode(tmp_path, clock=Clock(), stop_grace_seconds=1.0) as again:
+        with TrialNode(away.folder, clock=Clock(), stop_grace_seconds=1.0) as again:
             admin = Session(again)
             again.until(lambda: admin.show("survivor").get("pid") == pid, "the old run, adopted")
             again.until(lambda: not alive(orphan) or zombie(orphan), "the end of the run that nobody waits for")
@@ -302,10 +290,6 @@ def test_what_runs_is_found_again_after_a_kill_and_never_runs_twice(tmp_path):
             assert admin("GET", f"/app/{once}").status == 404
             assert admin("DELETE", "/app/survivor").status == 200
             again.until(lambda: not alive(pid) or zombie(pid), "the end of the adopted run")
-    finally:
-        node.kill()
-        node.wait()
-        node.stdout.close()
 
 
 def zombie(pid):
@@ -314,24 +298,3 @@ def zombie(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
-
-
-class Away(TrialNode):
-    """A node in another process, asked in the same way."""
-
-    def __init__(self, url: str) -> None:
-        self._port = int(url.rpartition(":")[2])
-
-    @property
-    def port(self):
-        return self._port
-
-    def until(self, question, what=""):
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not (answer := question()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        return answer
-
-    def stop(self):
-        """It is ended by the test."""
