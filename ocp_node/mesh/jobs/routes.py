@@ -6,7 +6,7 @@ from ...contract.route import Auth, Lane, Route, planned
 ROUTES = (
     Route("mesh.jobs.show", "GET", "/mesh/jobs/{job_id}",
           "Show one job.",
-          Auth.PUBLIC, Lane.INLINE, "show", reply="Job",
+          Auth.PUBLIC, Lane.STREAM, "show", reply="Job",
           contract={"handler": "_handle_mesh_job_get", "group": "runtime", "response": "Job"}),
     Route("mesh.jobs.submit", "POST", "/mesh/jobs/submit",
           "Take in a job from a peer's signed envelope, or from the operator.",

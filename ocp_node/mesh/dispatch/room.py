@@ -1,0 +1,227 @@
+"""Jobs that peers do for this node: sent once, remembered, followed until they end, and steered (OCP 0.1 cross-peer dispatch).
+
+    answer = dispatch.send(peer_id, job, request_id)              # the peer's {"status", "job"}; remembered
+    dispatch.control(peer_id, job_id, "cancel", {"reason": "…"})  # a signed order about a job of ours
+    dispatch.status_of(peer_id, job_ids)                          # how they stand, looked up within two seconds
+    dispatch.on_changed(act)                                      # act(connection, peer_id, job): inside the change that notes it
+
+They block: for long requests and tickers.  A request has one name everywhere: sent twice it is one job at the peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ...base.errors import Refusal
+from ...core import Core, Rooms
+from ...http.calls import ERROR_TEXT_MAX
+from ..peers.peer import Peer
+from . import rules, table
+from .table import RemoteJob
+
+if TYPE_CHECKING:
+    from ...store.writer import WriteConnection
+    from .following import Following
+
+Members = dict[str, Any]
+Changed = Callable[[Any, str, Members], None]        # connection, peer id, the job as the peer shows it
+
+SUBMIT = "/mesh/jobs/submit"
+URLS_TRIED_MAX = 3
+CONTROL_SECONDS = 8.0
+SNAPSHOT_READ_MAX = 1024 * 1024
+NOTHING_SENT = frozenset({"peer_unreachable", "invalid_request"})    # or broken off: another address may lead to the peer
+
+
+class Dispatch:
+    """The way of a job to a peer, and what is known of it there."""
+
+    def __init__(self, core: Core, rooms: Rooms) -> None:
+        self.core = core
+        self._rooms = rooms
+        self._node_id = core.identity.node_id
+        self._changed: tuple[Changed, ...] = ()
+        self._following: Following | None = None
+        with core.reader.snapshot() as connection:
+            left_open = bool(table.open_jobs(connection, 1))
+        if left_open:
+            self.following  # noqa: B018
+
+    @property
+    def following(self) -> Following:
+        """Who looks after jobs that are still open; made with the first of them."""
+        if self._following is None:
+            from .following import Following
+            self._following = Following(self.core, self._rooms, self)
+        return self._following
+
+    def on_changed(self, act: Changed) -> None:
+        """`act` is part of every change that notes another state of a job at a peer."""
+        self._changed = (*self._changed, act)
+
+    # --- sending
+
+    def send(self, peer_id: str, job: Mapping[str, Any], request_id: str, *, base_url: str = "", timeout: float | None = None,
+             loopback: bool | None = None) -> Members:
+        """The peer has the job: its status there, and the job.  `Refusal` peer_refused, peer_unreachable or peer_timeout when
+        it has not, or it is not known whether it has; the same request may be sent again then, to the same peer."""
+        peer = self._peer(peer_id)
+        seconds = timeout or rules.seconds_for(job)
+        body = {"job": rules.prepared(job, peer_id, self._node_id, seconds)}
+        try:
+            answer = self._ask(peer, SUBMIT, body, seconds, request_id, base_url, loopback)
+        except Refusal as refusal:
+            raise self._as_run(peer, refusal, body, request_id, base_url, loopback) from None
+        made = rules.answered(answer, peer_id)
+        self.core.writer.run(lambda connection: self._sent(connection, made, peer_id, request_id))
+        again = {"deduped": True} if answer.get("deduped") is True or answer["job"].get("deduped") is True else {}
+        return {"status": made["status"], "job": rules.shown(made, peer_id) | again, **again}
+
+    def _peer(self, peer_id: str) -> Peer:
+        peer: Peer | None = self._rooms["mesh.peers"].find(peer_id)
+        if peer is None:
+            raise Refusal("not_found", "peer endpoint_url is unavailable", {"peer_id": peer_id})
+        if peer.trust_tier == "blocked":
+            raise Refusal("policy_denied", f"peer {peer_id} is blocked", {"peer_id": peer_id})
+        return peer
+
+    def _as_run(self, peer: Peer, refusal: Refusal, body: Members, request_id: str, base_url: str,
+                loopback: bool | None) -> Refusal:
+        """The refusal, with the job in it when the peer did take it and it failed there: so a repeated request is answered."""
+        if refusal.detail.get("peer_status") != 400 or not rules.waits_for(body["job"]):
+            return refusal
+        try:
+            made = rules.answered(self._ask(peer, SUBMIT, body, rules.QUEUED_SECONDS, request_id, base_url, loopback),
+                                  peer.peer_id)
+        except Refusal:
+            return refusal
+        self.core.writer.run(lambda connection: self._sent(connection, made, peer.peer_id, request_id))
+        return Refusal(refusal.code, refusal.message, {**refusal.detail, "job": rules.shown(made, peer.peer_id)})
+
+    def _ask(self, peer: Peer, path: str, body: Mapping[str, Any], seconds: float, request_id: str, base_url: str,
+             loopback: bool | None) -> Members:
+        """The peer's answer to a signed body, by the first of its addresses that leads anywhere.
+
+        A body names its peer, or a job that only that peer has, so another node at an old address of it does nothing.
+        """
+        calls = self._rooms["mesh.calls"]
+        urls = [calls.base_url(base_url)] if base_url else peer.base_urls[:URLS_TRIED_MAX] or [calls.url_of(peer)]
+        known = peer.metadata.get("reached_on_loopback")
+        for left, url in zip(range(len(urls) - 1, -1, -1), urls):
+            try:
+                found: Members = calls.signed(url, path, body, seconds, request_id=request_id,
+                                              loopback=loopback or url == known or None)
+                return found
+            except Refusal as refusal:
+                if refusal.code not in NOTHING_SENT or not left:
+                    raise told(refusal, peer.peer_id) from None
+        raise AssertionError("a peer has an address, or was refused before")
+
+    # --- remembering, inside a change
+
+    def _sent(self, connection: WriteConnection, made: Members, peer_id: str, request_id: str) -> None:
+        known = table.find(connection, made["id"])
+        if known is not None and known.peer_id != peer_id or self._rooms["mesh.jobs"].find(connection, made["id"]) is not None:
+            raise Refusal("peer_unreachable", "the peer's answer names a job of another node", {"peer_id": peer_id})
+        now = connection.clock.text()
+        if known is None:
+            connection.event("mesh.job.sent", subject=made["id"], peer_id=peer_id, request_id=request_id, payload={
+                "job_id": made["id"], "job_kind": made["kind"], "status": made["status"]})
+            table.put(connection, RemoteJob(made["id"], peer_id, request_id[:300], made["kind"][:200], made["status"],
+                                            made["status"] not in rules.SETTLED, made, now, now))
+            if made["status"] not in rules.SETTLED:
+                connection.after_commit(lambda: self.following.watch(peer_id, made["id"]))
+        else:
+            self.note(connection, peer_id, made)
+
+    def note(self, connection: WriteConnection, peer_id: str, made: Members) -> None:
+        """What the peer now shows of a job that it has for us; who follows the job hears of it in this change."""
+        known = table.find(connection, made["id"])
+        if known is None or known.peer_id != peer_id:
+            return
+        still = made["status"] not in rules.SETTLED
+        if known.status == made["status"] and rules.same(known.snapshot, made):
+            return
+        table.put(connection, known._replace(status=made["status"], open=still, snapshot=made,
+                                             updated_at=connection.clock.text()))
+        if still:
+            connection.after_commit(lambda: self.following.watch(peer_id, made["id"]))
+        if known.status != made["status"]:
+            connection.event("mesh.job.remote_changed", subject=made["id"], peer_id=peer_id, request_id=known.request_id,
+                             payload={"job_id": made["id"], "status": made["status"], "previous_status": known.status})
+        for act in self._changed:
+            act(connection, peer_id, made)
+
+    def note_status(self, connection: WriteConnection, peer_id: str, job_id: str, status: str) -> None:
+        """Only so much is known of the job: how it stands."""
+        known = table.find(connection, job_id)
+        if known is not None and known.peer_id == peer_id and known.open and known.status != status:
+            self.note(connection, peer_id, {**known.snapshot, "status": status,
+                                            "recovery": {**known.snapshot["recovery"], "state": status}})
+
+    # --- steering
+
+    def control(self, peer_id: str, job_id: str, verb: str, body: Mapping[str, Any], *, loopback: bool | None = None) -> Members:
+        """The peer's answer to an order about a job of ours there: `cancel`, `resume`, `restart`, `resume-from-checkpoint`."""
+        assert verb in rules.VERBS, verb
+        path = f"/mesh/jobs/{quote(job_id, safe='')}/{verb}"
+        answer = self._ask(self._peer(peer_id), path, dict(body), CONTROL_SECONDS, "", "", loopback)
+        made = rules.answered(answer, peer_id)
+        if made["id"] != job_id:
+            raise Refusal("peer_unreachable", "the peer's answer names another job", {"peer_id": peer_id})
+        self.core.writer.run(lambda connection: self.note(connection, peer_id, made))
+        told_status = answer.get("status")
+        return {**{name: answer[name] for name in ("queue_message",) if isinstance(answer.get(name), dict)},
+                "status": told_status if isinstance(told_status, str) else made["status"], "job": rules.shown(made, peer_id)}
+
+    # --- reading
+
+    def find(self, connection: Any, job_id: str) -> RemoteJob | None:
+        """A job that a peer has for us; inside a change or a snapshot."""
+        return table.find(connection, job_id)
+
+    def known(self, job_id: str) -> RemoteJob | None:
+        """The same, as of now."""
+        with self.core.reader.snapshot() as connection:
+            return table.find(connection, job_id)
+
+    def shown(self, job: RemoteJob) -> Members:
+        """The job as operators see it, with the reason when it could not be looked up lately."""
+        return rules.shown(job.snapshot, job.peer_id, self._following.trouble(job.job_id) if self._following else "")
+
+    def status_of(self, peer_id: str, job_ids: Sequence[str], budget_seconds: float = rules.READ_SECONDS) -> dict[str, Members]:
+        """How these jobs of the peer stand: looked up, or as last seen where there was no time for it; unknown ids are left out."""
+        with self.core.reader.snapshot() as connection:
+            found = [job for job_id in job_ids if (job := table.find(connection, job_id)) is not None and job.peer_id == peer_id]
+        stale = [job.job_id for job in found if job.open]
+        if stale:
+            self.following.look(peer_id, stale, budget_seconds)
+        known = [self.known(job.job_id) if job.open else job for job in found]
+        return {job.job_id: self.shown(job) for job in known if job is not None}
+
+    # --- looking, for the follower: blocks
+
+    def look_at(self, peer: Peer, job_id: str) -> None:
+        """What the peer shows of the job now is noted.  `Refusal` when it could not be asked, or shows no such job."""
+        answer = self._rooms["mesh.calls"].get(peer, f"/mesh/jobs/{quote(job_id, safe='')}", rules.READ_SECONDS,
+                                               bytes_max=SNAPSHOT_READ_MAX)
+        made = rules.snapshot(answer, peer.peer_id, job_id)
+        before = self.known(job_id)
+        if before is not None and (before.status != made["status"] or not rules.same(before.snapshot, made)):
+            self.core.writer.run(lambda connection: self.note(connection, peer.peer_id, made))
+
+
+def told(refusal: Refusal, peer_id: str) -> Refusal:
+    """A failed call, in the words of a dispatch: with the peer's own text where it refused."""
+    detail = {**refusal.detail, "peer_id": peer_id}
+    if refusal.code != "peer_refused":
+        return Refusal(refusal.code, refusal.message, detail)
+    why = str(detail.get("peer_error") or f"status {detail.get('peer_status')}")[:ERROR_TEXT_MAX]
+    return Refusal("peer_refused", f"peer refused: {why}", detail)
+
+
+def build(core: Core, rooms: Rooms) -> Dispatch:
+    """The room; it follows jobs that were open when the node last stopped."""
+    return Dispatch(core, rooms)
