@@ -77,7 +77,7 @@ class Dispatch:
         made = rules.answered(answer, peer_id)
         self.core.writer.run(lambda connection: self._sent(connection, made, peer_id, request_id))
         again = {"deduped": True} if answer.get("deduped") is True or answer["job"].get("deduped") is True else {}
-        return {"status": made["status"], "job": rules.shown(made, peer_id) | again, **again}
+        return {"status": made["status"], "job": rules.shown(made, peer_id) | again, **_message(answer), **again}
 
     def _peer(self, peer_id: str) -> Peer:
         peer: Peer | None = self._rooms["mesh.peers"].find(peer_id)
@@ -173,8 +173,8 @@ class Dispatch:
             raise Refusal("peer_unreachable", "the peer's answer names another job", {"peer_id": peer_id})
         self.core.writer.run(lambda connection: self.note(connection, peer_id, made))
         told_status = answer.get("status")
-        return {**{name: answer[name] for name in ("queue_message",) if isinstance(answer.get(name), dict)},
-                "status": told_status if isinstance(told_status, str) else made["status"], "job": rules.shown(made, peer_id)}
+        return {"status": told_status if isinstance(told_status, str) else made["status"], "job": rules.shown(made, peer_id),
+                **_message(answer)}
 
     # --- reading
 
@@ -192,7 +192,7 @@ class Dispatch:
         return rules.shown(job.snapshot, job.peer_id, self._following.trouble(job.job_id) if self._following else "")
 
     def status_of(self, peer_id: str, job_ids: Sequence[str], budget_seconds: float = rules.READ_SECONDS) -> dict[str, Members]:
-        """How these jobs of the peer stand: looked up, or as last seen where there was no time for it; unknown ids are left out."""
+        """How these jobs of the peer stand: looked up, or as last seen where there was no time; unknown ids are left out."""
         with self.core.reader.snapshot() as connection:
             found = [job for job_id in job_ids if (job := table.find(connection, job_id)) is not None and job.peer_id == peer_id]
         stale = [job.job_id for job in found if job.open]
@@ -213,6 +213,11 @@ class Dispatch:
             self.core.writer.run(lambda connection: self.note(connection, peer.peer_id, made))
 
 
+def _message(answer: Mapping[str, Any]) -> Members:
+    message = answer.get("queue_message")
+    return {"queue_message": message} if isinstance(message, dict) else {}
+
+
 def told(refusal: Refusal, peer_id: str) -> Refusal:
     """A failed call, in the words of a dispatch: with the peer's own text where it refused."""
     detail = {**refusal.detail, "peer_id": peer_id}
@@ -223,5 +228,8 @@ def told(refusal: Refusal, peer_id: str) -> Refusal:
 
 
 def build(core: Core, rooms: Rooms) -> Dispatch:
-    """The room; it follows jobs that were open when the node last stopped."""
-    return Dispatch(core, rooms)
+    """The room; it follows jobs that were open when the node last stopped, and their missions hear of what it learns."""
+    from ..missions import tracking
+    room = Dispatch(core, rooms)
+    room.on_changed(lambda connection, peer_id, job: tracking.remote_changed(connection, job))
+    return room

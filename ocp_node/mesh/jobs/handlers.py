@@ -62,6 +62,13 @@ def submit(room: Jobs, call: Call) -> Wait | Write:
     return Write(keep, lambda answer: _kept(room, call, answer))
 
 
+def schedule(room: Jobs, call: Call) -> Reply:
+    """POST /mesh/jobs/schedule: the operator's job goes to the best node for it."""
+    from ..scheduler.scheduling import wanted
+    asked = wanted(call.body, room.ids.hex(32), call.caller.loopback)
+    return Reply(room.shown(room.rooms["mesh.scheduler"].scheduling.schedule(asked), call.caller))
+
+
 def _ours(room: Jobs, job: Members) -> Members:
     """The job, which is not aimed at another node: nobody hands on here what was signed for that one."""
     if (text(job.get("target"), "job.target") or room.node_id) != room.node_id:

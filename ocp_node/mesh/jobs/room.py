@@ -171,8 +171,11 @@ class Jobs:
         return self.intake.keep(connection, judged)
 
     def carry_out(self, judged: Any, keep: Callable[[WriteConnection], Members] | None = None) -> Members:
-        """What became of a job of this node's own, judged before: it waits in its queue, or was run to its end.  Blocks, for long
-        requests.  `keep` is the change that keeps it, with whatever else belongs to it; a `Refusal` of it, or of the run, is raised."""
+        """What became of a job of this node's own, judged before: it waits in its queue, or was run to its end.
+
+        Blocks, for long requests.  `keep` is the change that keeps it, with whatever else belongs to it; a `Refusal` of it, or of
+        the run, is raised.
+        """
         change = keep or (lambda connection: self.submit_local(connection, judged))
         if not judged.inline or judged.refusal is not None:
             return self.writer.run(change)
@@ -205,9 +208,8 @@ class Jobs:
     def save(self, connection: WriteConnection, job: Job) -> None:
         job.updated_at = connection.clock.text()
         table.save(connection, job)
-        if job.metadata.get("mission"):
-            from ..missions import tracking
-            tracking.job_changed(connection, job)
+        from ..missions import tracking  # missions hear of it without their room, which nobody may have asked for
+        tracking.job_changed(connection, job)
 
     def finish(self, connection: WriteConnection, job: Job) -> None:
         """The job has ended: what only a run needs of it is forgotten, and who waits for it is told."""
@@ -414,6 +416,7 @@ def show(room: Jobs, call: Call) -> Reply | Wait:
 
 
 submit = handlers.submit
+schedule = handlers.schedule
 cancel = handlers.cancel
 resume = handlers.resume
 resume_from_checkpoint = handlers.resume_from_checkpoint

@@ -55,7 +55,7 @@ _TOKEN_ALPHA = {"alpha": plain("alpha", token="change-me", caller=LAN_CLIENT, pr
                 "beta": plain("beta")}
 _HELPING = {"http://127.0.0.1:29482": "beta", "http://127.0.0.1:29484": "delta"}
 _MISSIONS = {"alpha-node": plain("alpha", programs=True, files={"demo.wasm": "a component"}),
-             "beta-node": plain("beta"), "delta-node": plain("delta", token="example-token"),
+             "beta-node": plain("beta", profile={"enable_docker": "off"}), "delta-node": plain("delta", token="example-token"),
              "phone-node": Machine("phone-node", "Phone", profile={"device_class": "light", "form_factor": "phone"})}
 
 LABS: Mapping[str, tuple[Lab, ...]] = {
@@ -301,6 +301,9 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
                              for url in ("http://127.0.0.1:29462", "http://127.0.0.1:29463")),
     ("artifacts", 100): (("alpha", "POST", "/mesh/treaties/propose", {"treaty_id": "treaty/custody-v1", "title": "Custody"}),),
 }
+
+# Nodes that were gone from an exchange on.
+STOPPED: Mapping[tuple[str, int], tuple[str, ...]] = {("missions", 293): ("beta-node",)}
 
 # Seconds that pass before an exchange, where the file does not say so.
 PAUSES: Mapping[tuple[str, int], int] = {("runtime", 42): 2, ("artifacts", 64): 2, ("missions", 108): 61, ("missions", 135): 61}

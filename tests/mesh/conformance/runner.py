@@ -156,9 +156,9 @@ class Replay:
             more: dict[str, Any] = {"operator_token": machine.token} if machine.token else {}
             if machine.programs:
                 more["environment"] = {"PATH": stand_ins(self.folder / "programs")}
+            usual = {"trusted_proxies": ("127.0.0.1",), "allow_loopback_peers": True, "enable_docker": "on"}
             self._nodes[name] = TrialNode(folder, clock=self.clock, node_id=machine.node_id, display_name=machine.display_name,
-                                          trusted_proxies=("127.0.0.1",), allow_loopback_peers=True, enable_docker="on", **more,
-                                          **machine.profile)
+                                          **{**usual, **more, **machine.profile})
             for file_name, content in machine.files.items():
                 place = Path(self._nodes[name].settings.workspace_root, file_name)
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -189,6 +189,8 @@ class Replay:
             return Outcome("not sent")
         self._tell_time(exchange)
         name = self.machine_of(exchange)
+        for machine in labs.STOPPED.get((exchange.file, exchange.index), ()):
+            self._nodes.pop(machine).stop()
         for machine, artifact_id, data, members in labs.STORED.get((exchange.file, exchange.index), ()):
             self._store(machine, artifact_id, data, members)
         for step in labs.STEPS.get((exchange.file, exchange.index), ()):
@@ -381,7 +383,9 @@ def _expected(exchange: Exchange, error: str) -> int:
 
 def _names_peer(exchange: Exchange) -> bool:
     body = exchange.request["body"]
-    return isinstance(body, dict) and bool(body.get("peer_id"))
+    job = body.get("job") if isinstance(body, dict) else None
+    return isinstance(body, dict) and bool(body.get("peer_id") or body.get("target_peer_ids")
+                                           or isinstance(job, dict) and job.get("target"))
 
 
 @functools.cache
