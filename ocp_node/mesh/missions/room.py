@@ -1,0 +1,111 @@
+"""Missions: what somebody wants done, whichever jobs, here or at peers, do it (OCP 0.1 missions).
+
+A mission's state is that of its jobs: it is written down in the change that changes a job (`tracking`), never by a reader.
+
+Other rooms: `missions.listed(limit)`, `missions.shown(mission_id)`, and the test missions of `trials`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...base.errors import Refusal
+from ...contract.route import Call, Caller, Reply
+from ...core import Core, Rooms
+from ..lists import bounded
+from ..redaction import redacted
+from ..values import members, text
+from . import rules
+from .control import Control, Order
+from .launching import Launching
+from .showing import FULL_JOBS_MAX, Showing, listed
+
+__all__ = ["Missions", "build"]
+
+Members = dict[str, Any]
+
+LIST_USUAL = 25
+DECK_SHOWN = 6
+REASON_LENGTH_MAX = 2_000
+
+
+class Missions:
+    """Starts missions, shows them, and hands orders on to their jobs."""
+
+    def __init__(self, core: Core, rooms: Rooms) -> None:
+        self._core = core
+        self._rooms = rooms
+        self.showing = Showing(core, rooms)
+        self.launching = Launching(core, rooms, self)
+        self.control = Control(core, rooms, self)
+        self.offers: dict[str, Any] = {"missions": (lambda: self.listed(DECK_SHOWN), None)}
+
+    def shown(self, mission_id: str, ask_peers: bool = False) -> Members:
+        """The mission as operators see it; `Refusal("not_found")` when there is none."""
+        found = self.showing.one(mission_id, ask_peers) if mission_id else None
+        if found is None:
+            raise Refusal("not_found", "mission not found")
+        return found
+
+    def listed(self, limit: int, status: str = "", full_jobs: int = 0, ask_peers: bool = False) -> Members:
+        """The missions in that state, or in any, latest change first, with their jobs as last seen."""
+        found = self.showing.several(limit, status, full_jobs, ask_peers)
+        return listed(self._core.identity.node_id, found, self._core.clock.text())
+
+
+def build(core: Core, rooms: Rooms) -> Missions:
+    """The room; the latest missions are a part of the control deck."""
+    return Missions(core, rooms)
+
+
+def _seen(answer: Members, caller: Caller) -> Reply:
+    return Reply(answer if caller.trusted_view else redacted(answer))
+
+
+def list_all(room: Missions, call: Call) -> Reply:
+    """GET /mesh/missions."""
+    query = call.query
+    found = room.listed(bounded(query.limit, LIST_USUAL), rules.state_filter(query.status), FULL_JOBS_MAX, ask_peers=True)
+    return _seen(found, call.caller)
+
+
+def show(room: Missions, call: Call) -> Reply:
+    """GET /mesh/missions/{mission_id}."""
+    return _seen(room.shown(call.path["mission_id"], ask_peers=True), call.caller)
+
+
+def launch(room: Missions, call: Call) -> Reply:
+    """POST /mesh/missions/launch."""
+    return _seen(room.launching.launch(rules.wanted(call.body.document)), call.caller)
+
+
+def _order(call: Call, action: str, reason: str) -> Order:
+    body = call.body
+    return Order(action, text(body.operator_id, "operator_id"), text(body.reason, "reason", REASON_LENGTH_MAX) or reason,
+                 metadata=members(body.metadata, "metadata"),
+                 request_id=text(body.request_id, "request_id", rules.REQUEST_ID_LENGTH_MAX))
+
+
+def cancel(room: Missions, call: Call) -> Reply:
+    """POST /mesh/missions/{mission_id}/cancel."""
+    return _seen(room.control.cancel(call.path["mission_id"], _order(call, "cancel", "mission_cancelled")), call.caller)
+
+
+def resume(room: Missions, call: Call) -> Reply:
+    """POST /mesh/missions/{mission_id}/resume."""
+    order = _order(call, "resume_latest", "mission_resume_latest")
+    return _seen(room.control.recover(call.path["mission_id"], order), call.caller)
+
+
+def resume_from_checkpoint(room: Missions, call: Call) -> Reply:
+    """POST /mesh/missions/{mission_id}/resume-from-checkpoint."""
+    reference = members(call.body.checkpoint_ref, "checkpoint_ref")
+    named = (text(call.body.checkpoint_artifact_id, "checkpoint_artifact_id") or text(reference.get("id"), "checkpoint_ref.id")
+             or text(reference.get("artifact_id"), "checkpoint_ref.artifact_id"))
+    order = _order(call, "resume_checkpoint", "mission_resume_checkpoint")._replace(checkpoint_id=named)
+    return _seen(room.control.recover(call.path["mission_id"], order), call.caller)
+
+
+def restart(room: Missions, call: Call) -> Reply:
+    """POST /mesh/missions/{mission_id}/restart."""
+    return _seen(room.control.recover(call.path["mission_id"], _order(call, "restart", "mission_restart")), call.caller)

@@ -1,0 +1,117 @@
+"""Missions as they are shown: what is stored of them and of their children, and the children themselves where there is room."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...http.lanes import gather
+from ..jobs.shapes import placed
+from ..parts import optional
+from . import rules, table
+from .rules import Child
+from .table import Mission
+
+if TYPE_CHECKING:
+    from ...core import Core, Rooms
+
+Members = dict[str, Any]
+
+READ_SECONDS = 2.0                   # peers that have jobs of a mission are asked so long at most
+PARALLEL = 4
+FULL_JOBS_MAX = 25                   # whole jobs in one list; further ones are shown as last seen
+FULL_JOBS_OF_ONE_MAX = 256           # ... and of one mission
+OPEN = frozenset({"accepted", "queued", "running", "resuming", "retry_wait", "checkpointed"})
+
+
+class Showing:
+    """Reads missions."""
+
+    def __init__(self, core: Core, rooms: Rooms) -> None:
+        self._core = core
+        self._rooms = rooms
+        self._node_id = core.identity.node_id
+
+    def one(self, mission_id: str, ask_peers: bool = False) -> Members | None:
+        """The mission, or None; with `ask_peers` its jobs at peers are looked up first, for two seconds at most."""
+        if ask_peers:
+            self._look([mission_id])
+        with self._core.reader.snapshot() as connection:
+            mission = table.find(connection, mission_id)
+            return self.whole(connection, mission, FULL_JOBS_OF_ONE_MAX)[0] if mission is not None else None
+
+    def several(self, limit: int, status: str, full_jobs: int, ask_peers: bool = False) -> list[Members]:
+        """The missions in that state, latest change first; the first `full_jobs` of all their jobs whole."""
+        if ask_peers:
+            with self._core.reader.snapshot() as connection:
+                there = [mission.id for mission in table.listed(connection, limit, status)]
+            self._look(there)
+        found: list[Members] = []
+        with self._core.reader.snapshot() as connection:
+            for mission in table.listed(connection, limit, status):
+                shown, used = self.whole(connection, mission, full_jobs)
+                full_jobs -= used
+                found.append(shown)
+        return found
+
+    def whole(self, connection: Any, mission: Mission, full_jobs: int) -> tuple[Members, int]:
+        """The mission with at most so many whole jobs, and how many there are."""
+        children = [self._placed(child) for child in table.children(connection, mission.number)]
+        made = rules.derived(mission.continuity, children)
+        jobs = [self._job(connection, child) if place < full_jobs else rules.brief(child, self._node_id)
+                for place, child in enumerate(child for child in children if child.job_id)]
+        shown = {"id": mission.id, "request_id": mission.request_id, "title": mission.title, "intent": mission.intent,
+                 "status": mission.status, "priority": mission.priority, "workload_class": mission.workload_class,
+                 "origin_peer_id": mission.origin_peer_id, "target_strategy": mission.target_strategy, "policy": mission.policy,
+                 "continuity": made["continuity"], "metadata": mission.metadata, "created_at": mission.created_at,
+                 "updated_at": mission.updated_at, **{name: value for name, value in made.items() if name not in
+                                                      ("continuity", "lineage")},
+                 "child_jobs": jobs, "cooperative_tasks": self._tasks(made["cooperative_task_ids"]) if full_jobs > 0 else [],
+                 "lineage": made["lineage"]}
+        return shown, min(len(jobs), max(0, full_jobs))
+
+    # --- children
+
+    def _placed(self, child: Child) -> Child:
+        """The child with its artifacts where this node is reached now."""
+        refs = {name: placed(child.facts[name], self._core.base_url) for name in rules.REFS} if not child.peer_id else {}
+        return child._replace(facts={**child.facts, **refs})
+
+    def _job(self, connection: Any, child: Child) -> Members:
+        """The whole job; one that is no longer known, as it was last seen."""
+        if child.peer_id:
+            dispatch = self._rooms["mesh.dispatch"]
+            remote = dispatch.find(connection, child.job_id)
+            found: Members | None = dispatch.shown(remote) if remote is not None else None
+        else:
+            jobs = self._rooms["mesh.jobs"]
+            job = jobs.find(connection, child.job_id)
+            found = jobs.json(connection, job) if job is not None else None
+        return found if found is not None else rules.lost(child, self._node_id, "job not found")
+
+    def _tasks(self, task_ids: Sequence[str]) -> list[Members]:
+        if not task_ids:
+            return []
+        found: list[Members] = self._rooms["mesh.cooperative_tasks"].tasks_of(task_ids)
+        return found
+
+    def _look(self, mission_ids: Iterable[str]) -> None:
+        """Open jobs at peers have been looked up, or their time is over."""
+        at_peers: dict[str, list[str]] = {}
+        with self._core.reader.snapshot() as connection:
+            for mission_id in mission_ids:
+                mission = table.find(connection, mission_id)
+                for child in table.children(connection, mission.number) if mission is not None else ():
+                    if child.peer_id and child.job_id and child.status in OPEN:
+                        at_peers.setdefault(child.peer_id, []).append(child.job_id)
+        dispatch = optional(self._rooms, "mesh.dispatch") if at_peers else None
+        if dispatch is not None:
+            works = [functools.partial(dispatch.status_of, peer_id, job_ids, READ_SECONDS)
+                     for peer_id, job_ids in at_peers.items()]
+            gather(works, PARALLEL, READ_SECONDS)
+
+
+def listed(node_id: str, missions: Sequence[Mapping[str, Any]], now: str) -> Members:
+    """A list of missions as its route answers."""
+    return {"peer_id": node_id, "count": len(missions), "missions": list(missions), "generated_at": now}
