@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...base.errors import Refusal
-from ...contract.route import Call, Caller, Reply
+from ...contract.route import Call, Caller, Reply, Write
 from ...core import Core, Rooms
 from ..lists import bounded
 from ..redaction import redacted
@@ -77,6 +77,18 @@ def show(room: Missions, call: Call) -> Reply:
 def launch(room: Missions, call: Call) -> Reply:
     """POST /mesh/missions/launch."""
     return _seen(room.launching.launch(rules.wanted(call.body.document)), call.caller)
+
+
+def continuity(room: Missions, call: Call) -> Reply:
+    """GET /mesh/missions/{mission_id}/continuity."""
+    mission = room.shown(call.path["mission_id"], ask_peers=True)
+    return _seen(room._rooms["mesh.continuity"].summary(mission), call.caller)
+
+
+def export_continuity(room: Missions, call: Call) -> Write:
+    """POST /mesh/missions/{mission_id}/continuity/export."""
+    from ..continuity.room import export
+    return export(room._rooms["mesh.continuity"], room.shown(call.path["mission_id"]), call.body)
 
 
 def _order(call: Call, action: str, reason: str) -> Order:
