@@ -85,9 +85,9 @@ class Following:
         watch = self._watched.get(job_id)
         return watch.error if watch is not None else ""
 
-    def look(self, peer_id: str, job_ids: Sequence[str], seconds: float) -> None:
-        """The jobs have been looked up since this call, or `seconds` have passed.  Blocks."""
-        keys = self._want(((peer_id, job_id) for job_id in job_ids), 0.0)
+    def look(self, jobs: Iterable[tuple[str, str]], seconds: float, fresh_seconds: float = 0.0) -> None:
+        """The jobs (peer and id) have been looked up since this call, or `seconds` have passed.  Blocks."""
+        keys = self._want(jobs, fresh_seconds)
         with self._turned:
             self._turned.wait_for(lambda: self._settled(keys), seconds)
 

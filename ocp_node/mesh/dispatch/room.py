@@ -151,6 +151,8 @@ class Dispatch:
         if known.status != made["status"]:
             connection.event("mesh.job.remote_changed", subject=made["id"], peer_id=peer_id, request_id=known.request_id,
                              payload={"job_id": made["id"], "status": made["status"], "previous_status": known.status})
+        from ..cooperative_tasks import tracking as tasks  # without their room, which nobody may have asked for
+        tasks.job_changed(connection, made["id"], made["status"])
         for act in self._changed:
             act(connection, peer_id, made)
 
@@ -197,7 +199,7 @@ class Dispatch:
             found = [job for job_id in job_ids if (job := table.find(connection, job_id)) is not None and job.peer_id == peer_id]
         stale = [job.job_id for job in found if job.open]
         if stale:
-            self.following.look(peer_id, stale, budget_seconds)
+            self.following.look([(peer_id, job_id) for job_id in stale], budget_seconds)
         known = [self.known(job.job_id) if job.open else job for job in found]
         return {job.job_id: self.shown(job) for job in known if job is not None}
 

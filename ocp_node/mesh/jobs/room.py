@@ -210,6 +210,9 @@ class Jobs:
         table.save(connection, job)
         from ..missions import tracking  # missions hear of it without their room, which nobody may have asked for
         tracking.job_changed(connection, job)
+        if "cooperative_task" in job.metadata:
+            from ..cooperative_tasks import tracking as tasks
+            tasks.job_changed(connection, job.id, job.status)
 
     def finish(self, connection: WriteConnection, job: Job) -> None:
         """The job has ended: what only a run needs of it is forgotten, and who waits for it is told."""

@@ -235,6 +235,10 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
     ("missions", 142): (_CANCELLED.order("cancel"),),
     ("missions", 143): (_CANCELLED.claim("0d657989-ddf7-478e-bdcb-1bbb60691c24"), _NO_POINT.order("cancel"),
                         _POINT_2.order("cancel")),
+    ("missions", 292): (Step("alpha-node", "POST", "/mesh/cooperative-tasks/launch", {
+        "request_id": "c-6", "target_peer_ids": ["alpha-node", "beta-node"], "shards": [{}, {}],
+        "base_job": {"kind": "agent.echo", "policy": {"classification": "trusted", "mode": "batch"}, "payload": {"m": "n"}}},
+        learn={"b41f7076-fd67-4095-ada4-531b7401ad0a": "id"}),),
     ("ops", 28): (Step("delta", "POST", "/mesh/device-profile", {"device_profile": _GPU}),
                   *(Step(machine, "POST", "/mesh/workers/register", _WORKER) for machine in ("beta", "delta")),
                   Step("alpha", "POST", "/mesh/peers/connect", {"base_url": "http://127.0.0.1:29482"}, seconds=1),
