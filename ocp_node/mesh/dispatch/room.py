@@ -69,7 +69,7 @@ class Dispatch:
         it has not, or it is not known whether it has; the same request may be sent again then, to the same peer."""
         peer = self._peer(peer_id)
         seconds = timeout or rules.seconds_for(job)
-        body = {"job": rules.prepared(job, peer_id, self._node_id, seconds)}
+        body = {"job": rules.prepared(self._whole(job, peer), peer_id, self._node_id, seconds)}
         try:
             answer = self._ask(peer, SUBMIT, body, seconds, request_id, base_url, loopback)
         except Refusal as refusal:
@@ -78,6 +78,19 @@ class Dispatch:
         self.core.writer.run(lambda connection: self._sent(connection, made, peer_id, request_id))
         again = {"deduped": True} if answer.get("deduped") is True or answer["job"].get("deduped") is True else {}
         return {"status": made["status"], "job": rules.shown(made, peer_id) | again, **_message(answer), **again}
+
+    def _whole(self, job: Mapping[str, Any], peer: Peer) -> Mapping[str, Any]:
+        """The job with its payload in it, where that is named by an artifact that this node has: the peer may not have it.
+
+        `Refusal("policy_denied")` when the peer may not read that artifact.
+        """
+        try:
+            found: Mapping[str, Any] = self._rooms["mesh.jobs"].intake.resolved(job, peer)
+        except Refusal as refusal:
+            if refusal.code != "not_found":
+                raise
+            return job
+        return found
 
     def _peer(self, peer_id: str) -> Peer:
         peer: Peer | None = self._rooms["mesh.peers"].find(peer_id)
@@ -205,14 +218,35 @@ class Dispatch:
 
     # --- looking, for the follower: blocks
 
+    def _as_sender(self, peer: Peer, job: RemoteJob, closed: Refusal) -> Members:
+        """The job at a peer that does not show jobs to everybody: who sent it gets it again for the same request.
+
+        Nothing stands in this one but its name, so that a peer that does not know it makes no job of it.
+        """
+        try:
+            answer = self._ask(peer, SUBMIT, {"job": {"target": peer.peer_id}}, rules.READ_SECONDS, job.request_id, "", None)
+        except Refusal:
+            raise closed from None
+        return _job_in(answer)
+
     def look_at(self, peer: Peer, job_id: str) -> None:
         """What the peer shows of the job now is noted.  `Refusal` when it could not be asked, or shows no such job."""
-        answer = self._rooms["mesh.calls"].get(peer, f"/mesh/jobs/{quote(job_id, safe='')}", rules.READ_SECONDS,
-                                               bytes_max=SNAPSHOT_READ_MAX)
-        made = rules.snapshot(answer, peer.peer_id, job_id)
         before = self.known(job_id)
+        try:
+            answer = self._rooms["mesh.calls"].get(peer, f"/mesh/jobs/{quote(job_id, safe='')}", rules.READ_SECONDS,
+                                                   bytes_max=SNAPSHOT_READ_MAX)
+        except Refusal as refusal:
+            if before is None or refusal.detail.get("peer_status") not in (401, 403):
+                raise
+            answer = self._as_sender(peer, before, refusal)
+        made = rules.snapshot(answer, peer.peer_id, job_id)
         if before is not None and (before.status != made["status"] or not rules.same(before.snapshot, made)):
             self.core.writer.run(lambda connection: self.note(connection, peer.peer_id, made))
+
+
+def _job_in(answer: Mapping[str, Any]) -> Members:
+    job = answer.get("job")
+    return job if isinstance(job, dict) else {}
 
 
 def _message(answer: Mapping[str, Any]) -> Members:

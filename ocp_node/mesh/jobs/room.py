@@ -140,6 +140,11 @@ class Jobs:
         found: Dispatch = self.rooms["mesh.dispatch"]
         return found
 
+    def at_peer(self, job_id: str) -> RemoteJob | None:
+        """The job, when a peer has it for this node."""
+        with self.reader.snapshot() as connection:
+            return self.dispatch.find(connection, job_id) if table.status_of(connection, job_id) == "" else None
+
     def show_remote(self, job: RemoteJob, caller: Caller) -> Reply | Wait:
         """A job that a peer has: looked up there while it may still change, else as it ended."""
         def answer() -> Reply:
@@ -408,8 +413,7 @@ def build(core: Core, rooms: Rooms) -> Jobs:
 def show(room: Jobs, call: Call) -> Reply | Wait:
     """GET /mesh/jobs/{job_id}: a job of this node, or one that a peer does for it."""
     job_id = call.path["job_id"]
-    with room.reader.snapshot() as connection:
-        at_peer = room.dispatch.find(connection, job_id) if table.status_of(connection, job_id) == "" else None
+    at_peer = room.at_peer(job_id)
     if at_peer is not None:
         return room.show_remote(at_peer, call.caller)
     job, made = room.known(job_id)

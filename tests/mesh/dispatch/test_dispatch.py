@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ocp_node.base.errors import Refusal
-from tests.support.jobs import complete, events, fail, fits, job_of, queued, refused, taken, worker
+from tests.support.artifacts import store
+from tests.support.jobs import complete, events, fail, fits, job_of, queued, refused, taken, text_of, worker
 from tests.support.mesh import claimed_job, connect, pair, scripted_peer
 from tests.support.node import FROM_LAN, TrialNode
 from tests.support.peer import TrialPeer
@@ -37,9 +38,9 @@ def send(node: TrialNode, job: Members, request_id: str = "r-1", peer_id: str = 
     return node.rooms["mesh.dispatch"].send(peer_id, job, request_id, **more)
 
 
-def refusal(node: TrialNode, job: Members = ECHO, peer_id: str = "liar-node", **more: Any) -> Refusal:
+def refusal(node: TrialNode, job: Members = ECHO, peer_id: str = "liar-node", request_id: str = "r-1", **more: Any) -> Refusal:
     with pytest.raises(Refusal) as found:
-        send(node, job, peer_id=peer_id, **more)
+        send(node, job, request_id, peer_id, **more)
     return found.value
 
 
@@ -177,6 +178,31 @@ def test_following_goes_on_after_a_restart(tmp_path: Path) -> None:
             again.until(lambda: again.rooms["mesh.dispatch"].known(job_id).status == "completed", "the end at the peer")
 
 
+def test_a_job_at_a_peer_that_shows_none_to_strangers_is_followed_by_who_sent_it(node: TrialNode) -> None:
+    asked: list[Members] = []
+
+    def answer(method: str, path: str, headers: Members, body: Any) -> Any:
+        if method == "GET":
+            return 401, {"error": "operator authorization required"}
+        asked.append(body)
+        return {"status": "queued", "job": claimed_job(status="queued" if len(asked) == 1 else "completed")}
+
+    with scripted_peer(node, answer):
+        send(node, ECHO, peer_id="liar-node")
+        assert job_of(node, "claimed-1")["status"] == "completed"
+    assert asked[1]["body"] == {"job": {"target": "liar-node"}} and asked[1]["request"]["request_id"] == "r-1"
+
+
+def test_a_request_without_a_job_is_answered_with_the_job_it_made_and_makes_none(two: tuple[TrialNode, TrialNode]) -> None:
+    alpha, beta = two
+    job_id = send(alpha, WAITS)["job"]["id"]
+    for request_id, status in (("r-1", 200), ("r-2", 400)):
+        envelope = alpha.rooms["mesh.envelopes"].sign("/mesh/jobs/submit", {"job": {"target": "beta-node"}}, request_id)
+        answer = beta.post("/mesh/jobs/submit", envelope)
+        assert answer.status == status and (answer.json.get("job") or {}).get("id") == (job_id if status == 200 else None)
+    assert beta.get("/mesh/queue").json["count"] == 1
+
+
 def test_an_imported_log_tells_of_a_job_whose_peer_does_not_show_it(node: TrialNode) -> None:
     told = {"organism_id": "liar-node", "events": [
         {"seq": 1, "id": "e1", "event_type": "mesh.job.claimed", "payload": {"job_id": "claimed-1"}},
@@ -186,7 +212,7 @@ def test_an_imported_log_tells_of_a_job_whose_peer_does_not_show_it(node: TrialN
     def answer(method: str, path: str, headers: Members, body: Any) -> Any:
         if path.startswith("/mesh/stream"):
             return told
-        return {"status": "queued", "job": claimed_job()} if method == "POST" else (401, {"error": "reads are closed"})
+        return {"status": "queued", "job": claimed_job()} if method == "POST" else (500, {"error": "internal error"})
 
     with scripted_peer(node, answer):
         send(node, ECHO, peer_id="liar-node")
@@ -231,6 +257,43 @@ def test_a_job_at_a_peer_is_cancelled_resumed_and_restarted_from_here(two: tuple
     assert dispatch.control("beta-node", job_id, "restart", {})["job"]["resume_checkpoint_ref"] == {}
     assert dispatch.control("beta-node", job_id, "cancel", {"reason": "enough"})["status"] == "cancelled"
     assert job_of(beta, job_id)["metadata"]["reason"] == "enough" and dispatch.known(job_id).status == "cancelled"
+
+
+@pytest.mark.parametrize("verb", ["cancel", "resume", "restart", "resume-from-checkpoint"])
+def test_an_operators_order_about_a_job_at_a_peer_goes_on_to_it(two: tuple[TrialNode, TrialNode], verb: str) -> None:
+    alpha, beta = two
+    job_id = send(alpha, RESUMABLE)["job"]["id"]
+    fail(beta, taken(beta)["attempt"]["id"], retryable=False, metadata={"checkpoint": {"at": 1}})
+    assert alpha.post(f"/mesh/jobs/{job_id}/{verb}", {}, FROM_LAN).status == 401
+    thief = TrialPeer("thief-node")
+    thief.shakes_hands(alpha)
+    refused(thief.post(alpha, f"/mesh/jobs/{job_id}/{verb}", {}), 404, "not_found", "job not found")
+    assert job_of(beta, job_id)["status"] == "checkpointed"
+    answer = alpha.post(f"/mesh/jobs/{job_id}/{verb}", {"reason": "ours"})
+    assert answer.status == 200, answer
+    found = fits(f"mesh.jobs.{verb.replace('-', '_')}", answer.json)
+    assert found["status"] == found["job"]["status"] == job_of(beta, job_id)["status"] == (
+        "cancelled" if verb == "cancel" else "retry_wait")
+
+
+def test_a_payload_in_an_artifact_goes_with_the_job(two: tuple[TrialNode, TrialNode]) -> None:
+    alpha, beta = two
+    artifact = store(alpha, b'{"message": "from the artifact"}')
+    answer = send(alpha, {"kind": "agent.echo", "payload_ref": {"id": artifact["id"]}})
+    assert '"message": "from the artifact"' in text_of(beta, answer["job"]["result_ref"])
+    assert refusal(alpha, {"kind": "agent.echo", "payload_ref": {"id": "gone"}}, "beta-node", request_id="r-2").message == (
+        "peer refused: artifact not found")
+
+
+@pytest.mark.parametrize(("classification", "tier"), [("private", "trusted"), ("trusted", "market")])
+def test_an_artifact_that_a_peer_may_not_read_is_not_sent_to_it(two: tuple[TrialNode, TrialNode], classification: str,
+                                                                tier: str) -> None:
+    alpha, beta = two
+    alpha.post("/mesh/peers/beta-node/trust", {"trust_tier": tier})
+    artifact = store(alpha, b'{"message": "not for everybody"}', policy={"classification": classification})
+    found = refusal(alpha, {"kind": "agent.echo", "payload_ref": {"id": artifact["id"]}}, "beta-node")
+    assert (found.code, found.message) == ("policy_denied", "artifact policy denies access for peer")
+    assert events(beta, "mesh.job.") == []
 
 
 def test_a_peer_takes_no_order_about_a_job_that_is_not_ours(two: tuple[TrialNode, TrialNode]) -> None:
