@@ -76,16 +76,16 @@ class Control:
         self._rooms = rooms
         self._missions = missions
 
-    def cancel(self, mission_id: str, order: Order) -> Members:
+    def cancel(self, mission_id: str, order: Order, loopback: bool | None = None) -> Members:
         """Every job that has not ended is stopped; what a peer would not do stands in `errors`."""
         done = self._core.writer.run(lambda connection: self._cancelled(connection, mission_id, order))
         if done.remote:
-            self._ask_peers(done, order, {"reason": _reason(order)})
+            self._ask_peers(done, order, {"reason": _reason(order)}, loopback)
             self._core.writer.run(lambda connection: self._tell(connection, done, order))
         mission = self._missions.shown(mission_id)
         return {"status": mission["status"], "mission": mission, "jobs": done.jobs, "errors": done.errors}
 
-    def recover(self, mission_id: str, order: Order) -> Members:
+    def recover(self, mission_id: str, order: Order, loopback: bool | None = None) -> Members:
         """The jobs that the order concerns wait to be run again.  `Refusal` when there is none; that it was ordered is noted all
         the same."""
         done = self._core.writer.run(lambda connection: self._recovered(connection, mission_id, order))
@@ -94,7 +94,7 @@ class Control:
         if done.remote:
             self._ask_peers(done, order, {
                 "reason": order.reason, "metadata": dict(order.metadata), "request_id": order.request_id,
-                **({"checkpoint_artifact_id": order.checkpoint_id} if order.checkpoint_id else {})})
+                **({"checkpoint_artifact_id": order.checkpoint_id} if order.checkpoint_id else {})}, loopback)
             done.refusal = nothing_done(done)
             if done.refusal is not None:
                 raise done.refusal
@@ -183,10 +183,11 @@ class Control:
 
     # --- peers
 
-    def _ask_peers(self, done: Done, order: Order, body: Members) -> None:
+    def _ask_peers(self, done: Done, order: Order, body: Members, loopback: bool | None) -> None:
         """Every peer that has a job of the mission was asked, a few at a time."""
         dispatch, verb = self._rooms["mesh.dispatch"], VERBS[order.action]
-        works = [functools.partial(dispatch.control, child.peer_id, child.job_id, verb, body) for child in done.remote]
+        works = [functools.partial(dispatch.control, child.peer_id, child.job_id, verb, body, loopback=loopback)
+                 for child in done.remote]
         for child, outcome in zip(done.remote, gather(works, PARALLEL, PEERS_SECONDS), strict=True):
             if isinstance(outcome, dict):
                 done.take(outcome)

@@ -25,6 +25,7 @@ Members = dict[str, Any]
 OURS = frozenset({"mission"})
 ERROR_LENGTH_MAX = 2_000
 KEPT_SECONDS = 3_600
+ADOPTED_MAX = 100
 
 
 class Launching:
@@ -37,8 +38,11 @@ class Launching:
         self._node_id = core.identity.node_id
         self._under_way: set[str] = set()            # requests whose work is being sent out
 
-    def launch(self, wanted: Wanted) -> Members:
-        """The mission, started now, or by the same request before.  `Refusal` when its work could not be begun: it has failed."""
+    def launch(self, wanted: Wanted, loopback: bool | None = None) -> Members:
+        """The mission, started now, or by the same request before.  `Refusal` when its work could not be begun: it has failed.
+
+        `loopback`: may peers on this machine be called?
+        """
         request_id = wanted.request_id or self._core.ids.hex(32)
         with self._core.reader.snapshot() as connection:
             known = table.by_request(connection, self._node_id, request_id)
@@ -48,7 +52,7 @@ class Launching:
         start = self._with_task if wanted.task else \
             self._with_placed_job if wanted.target_strategy in rules.PLACED_STRATEGIES else self._with_job
         try:
-            made = start(wanted, request_id, mission_id)
+            made = start(wanted, request_id, mission_id, loopback)
         except Busy:
             raise
         except Refusal as refusal:
@@ -112,7 +116,7 @@ class Launching:
                                "target_strategy": wanted.target_strategy, "priority": wanted.priority}
         return {**job, "metadata": metadata}
 
-    def _with_job(self, wanted: Wanted, request_id: str, mission_id: str) -> str:
+    def _with_job(self, wanted: Wanted, request_id: str, mission_id: str, loopback: bool | None) -> str:
         jobs, job_request = self._rooms["mesh.jobs"], f"{request_id}:job"
         job = {**self._named(wanted.job, wanted, mission_id), "target": self._node_id}
         judged = jobs.intake.judge(job, job_request, ours=OURS)
@@ -160,18 +164,29 @@ class Launching:
                 self._under_way.discard(request_id)
         return mission.id
 
-    def _with_task(self, wanted: Wanted, request_id: str, mission_id: str) -> str:
+    def _with_task(self, wanted: Wanted, request_id: str, mission_id: str, loopback: bool | None) -> str:
         task_request = f"{request_id}:coop"
         base = self._named(members(wanted.task.get("base_job"), "cooperative_task.base_job"), wanted, mission_id)
         request = {**wanted.task, "base_job": base if wanted.task.get("base_job") else None, "request_id": task_request}
 
         def send() -> Callable[[Any], list[Child]]:
-            task = self._rooms["mesh.cooperative_tasks"].launch(request, mission_id=mission_id)
+            task = self._rooms["mesh.cooperative_tasks"].launch(request, mission_id=mission_id, loopback=loopback)
             return lambda connection: [self._shard(connection, task["id"], shard) for shard in task["children"]]
 
         return self._sent_out(wanted, request_id, mission_id, {
             "type": "cooperative_task", "cooperative_request_id": task_request,
             "strategy": text(wanted.task.get("strategy"), "strategy").lower() or "spread"}, send)
+
+    def adopt(self, connection: WriteConnection) -> None:
+        """Missions that were stored and whose task was begun when the node stopped have that task's shards for children."""
+        from ..cooperative_tasks import table as tasks
+        for mission in table.childless(connection, rules.PLANNED, ADOPTED_MAX):
+            task_request = str(mission.metadata["launch"].get("cooperative_request_id") or "")
+            task = tasks.by_request(connection, self._node_id, task_request)
+            if task is not None and mission.request_id not in self._under_way:
+                self._begun(connection, mission, [self._shard(connection, task.id, {
+                    "job_id": shard.job_id, "peer_id": shard.peer_id, "job": {**shard.snapshot, "status": shard.status}})
+                    for shard in tasks.shards(connection, task.number)])
 
     def _shard(self, connection: Any, task_id: str, shard: Mapping[str, Any]) -> Child:
         """A shard of a task as it stands now."""
@@ -186,13 +201,13 @@ class Launching:
         return Child(job_id, peer_id, task_id, str(shown.get("status") or "failed")[:40],
                      str(shown.get("updated_at") or self._core.clock.text())[:40], rules.facts_of(shown))
 
-    def _with_placed_job(self, wanted: Wanted, request_id: str, mission_id: str) -> str:
+    def _with_placed_job(self, wanted: Wanted, request_id: str, mission_id: str, loopback: bool | None) -> str:
         job_request = f"{request_id}:job"
         job = {name: value for name, value in self._named(wanted.job, wanted, mission_id).items() if name != "target"}
 
         def send() -> Callable[[Any], list[Child]]:
             answer = self._rooms["mesh.scheduler"].place(job, job_request, allow_local=wanted.target_strategy == "auto",
-                                                         ours=OURS)
+                                                         ours=OURS, loopback=loopback)
             found = answer["job"]
             here = found.get("target") in ("", None, self._node_id)
             return lambda connection: [self._local(connection, found, "") if here else

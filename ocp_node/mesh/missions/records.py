@@ -51,6 +51,26 @@ class ResumeFrom:
 
 
 @record
+class TestLaunch:
+    """Which peer is tested."""
+    peer_id: object = wire(default=None, about="text: a known peer; the one at `base_url` when absent")
+    base_url: object = wire(default=None, about="text: where a peer that is not known is connected to first")
+    trust_tier: object = wire(default=None, about="text: of a node that is new; trusted when absent")
+    timeout: object = wire(default=None, about="number: seconds for each call while connecting, 3 when absent")
+    request_id: object = wire(default=None, about="text of at most 128 characters: a repeated one gives its mission again")
+    intent: object = wire(default=None, about="text: the mission's intent")
+
+
+@record
+class TestMeshLaunch:
+    """Which devices are tested."""
+    include_local: object = wire(default=None, about="boolean, true when absent: this node too")
+    limit: object = wire(default=None, about="integer: at most so many devices, 24 when absent")
+    request_id: object = wire(default=None, about="text of at most 128 characters: a repeated one gives its mission again")
+    intent: object = wire(default=None, about="text: the mission's intent")
+
+
+@record
 class MissionContinuity:
     """How the mission is meant to outlast its devices, and how far its jobs let it."""
     mode: str
@@ -185,3 +205,40 @@ class Recovered:
     queue_messages: list[dict]
     errors: list[ChildError]
     skipped: list[Skipped]
+
+
+@record
+class Proof:
+    """What the test leaves on each device."""
+    filename: str
+    location_hint: str
+
+
+@record
+class Tested:
+    """The test mission on one peer."""
+    status: str = wire(choices=("ok", "attention"), about="ok once the mission is completed")
+    peer_id: str
+    base_url: str
+    proof: Proof
+    connection: dict = wire(about="how the peer was connected to, as POST /mesh/peers/connect answers; {} when it was known")
+    mission: Mission
+    error: str = wire(default="", about="why it did not succeed")
+
+
+@record
+class TestedDevices:
+    """The devices of a test mission."""
+    peer_count: int
+    target_peer_ids: list[str]
+    includes_local: bool
+
+
+@record
+class TestedMesh:
+    """The test mission on all devices."""
+    status: str = wire(choices=("ok", "attention"), about="ok once the mission is completed")
+    proof: Proof
+    mesh: TestedDevices
+    mission: Mission
+    error: str = wire(default="", about="why the first device that failed did")

@@ -7,18 +7,22 @@ Other rooms: `missions.listed(limit)`, `missions.shown(mission_id)`, and the tes
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...base.errors import Refusal
 from ...contract.route import Call, Caller, Reply, Write
 from ...core import Core, Rooms
+from ...http.lanes import gather
 from ..lists import bounded
 from ..redaction import redacted
-from ..values import members, text
-from . import rules
+from ..values import boolean, integer, members, text, wrong
+from . import rules, table
 from .control import Control, Order
 from .launching import Launching
 from .showing import FULL_JOBS_MAX, Showing, listed
+
+if TYPE_CHECKING:
+    from .trials import Trials
 
 __all__ = ["Missions", "build"]
 
@@ -26,6 +30,8 @@ Members = dict[str, Any]
 
 LIST_USUAL = 25
 DECK_SHOWN = 6
+TEST_TARGETS = 24                    # devices of one test mission
+TEST_SECONDS = 120.0
 REASON_LENGTH_MAX = 2_000
 
 
@@ -38,7 +44,30 @@ class Missions:
         self.showing = Showing(core, rooms)
         self.launching = Launching(core, rooms, self)
         self.control = Control(core, rooms, self)
+        with core.reader.snapshot() as connection:
+            cut_short = bool(table.childless(connection, rules.PLANNED, 1))
+        if cut_short:                        # by the last stop of the node; nobody waits until it is settled
+            core.writer.submit(self.launching.adopt, lambda result, fault: None)
         self.offers: dict[str, Any] = {"missions": (lambda: self.listed(DECK_SHOWN), None)}
+
+    @property
+    def trials(self) -> Trials:
+        """Who launches test missions."""
+        from .trials import Trials
+        return Trials(self._core, self._rooms, self)
+
+    def test_mesh_launch(self, request_id: str, include_local: bool = True, loopback: bool | None = None,
+                         seconds: float = TEST_SECONDS) -> Members:
+        """A test mission on every device, for rooms that prove the mesh.  `Refusal` when no device took its part, or when it was
+        not over within `seconds`: then it goes on.  Blocks."""
+        name = request_id[-rules.REQUEST_ID_LENGTH_MAX:]
+        outcome = gather([lambda: self.trials.every(name, include_local, TEST_TARGETS, "", loopback)], 1, seconds)[0]
+        if isinstance(outcome, TimeoutError):
+            raise Refusal("peer_timeout", "the test mission was not over in time")
+        if isinstance(outcome, BaseException):
+            raise outcome
+        found: Members = outcome
+        return found
 
     def shown(self, mission_id: str, ask_peers: bool = False) -> Members:
         """The mission as operators see it; `Refusal("not_found")` when there is none."""
@@ -76,7 +105,7 @@ def show(room: Missions, call: Call) -> Reply:
 
 def launch(room: Missions, call: Call) -> Reply:
     """POST /mesh/missions/launch."""
-    return _seen(room.launching.launch(rules.wanted(call.body.document)), call.caller)
+    return _seen(room.launching.launch(rules.wanted(call.body.document), call.caller.loopback or None), call.caller)
 
 
 def continuity(room: Missions, call: Call) -> Reply:
@@ -100,13 +129,17 @@ def _order(call: Call, action: str, reason: str) -> Order:
 
 def cancel(room: Missions, call: Call) -> Reply:
     """POST /mesh/missions/{mission_id}/cancel."""
-    return _seen(room.control.cancel(call.path["mission_id"], _order(call, "cancel", "mission_cancelled")), call.caller)
+    return _seen(room.control.cancel(call.path["mission_id"], _order(call, "cancel", "mission_cancelled"),
+                                     call.caller.loopback or None), call.caller)
 
 
 def resume(room: Missions, call: Call) -> Reply:
     """POST /mesh/missions/{mission_id}/resume."""
-    order = _order(call, "resume_latest", "mission_resume_latest")
-    return _seen(room.control.recover(call.path["mission_id"], order), call.caller)
+    return _recovered(room, call, _order(call, "resume_latest", "mission_resume_latest"))
+
+
+def _recovered(room: Missions, call: Call, order: Order) -> Reply:
+    return _seen(room.control.recover(call.path["mission_id"], order, call.caller.loopback or None), call.caller)
 
 
 def resume_from_checkpoint(room: Missions, call: Call) -> Reply:
@@ -114,10 +147,40 @@ def resume_from_checkpoint(room: Missions, call: Call) -> Reply:
     reference = members(call.body.checkpoint_ref, "checkpoint_ref")
     named = (text(call.body.checkpoint_artifact_id, "checkpoint_artifact_id") or text(reference.get("id"), "checkpoint_ref.id")
              or text(reference.get("artifact_id"), "checkpoint_ref.artifact_id"))
-    order = _order(call, "resume_checkpoint", "mission_resume_checkpoint")._replace(checkpoint_id=named)
-    return _seen(room.control.recover(call.path["mission_id"], order), call.caller)
+    return _recovered(room, call, _order(call, "resume_checkpoint", "mission_resume_checkpoint")._replace(checkpoint_id=named))
 
 
 def restart(room: Missions, call: Call) -> Reply:
     """POST /mesh/missions/{mission_id}/restart."""
-    return _seen(room.control.recover(call.path["mission_id"], _order(call, "restart", "mission_restart")), call.caller)
+    return _recovered(room, call, _order(call, "restart", "mission_restart"))
+
+
+# --- test missions
+
+def test_launch(room: Missions, call: Call) -> Reply:
+    """POST /mesh/missions/test-launch."""
+    from ..peers.rules import operator_tier
+    body = call.body
+    peer_id, url = text(body.peer_id, "peer_id", 128), text(body.base_url, "base_url", 2048)
+    found = room.trials.one(peer_id, url, operator_tier(text(body.trust_tier, "trust_tier", 40)), _seconds(body.timeout),
+                            text(body.request_id, "request_id", rules.REQUEST_ID_LENGTH_MAX),
+                            text(body.intent, "intent", rules.INTENT_LENGTH_MAX), call.caller.loopback)
+    return _seen(found, call.caller)
+
+
+def _seconds(value: object) -> float:
+    if value is None:
+        return 3.0
+    if type(value) not in (int, float) or not 0 < value < 3600:       # type: ignore[operator]
+        raise wrong("timeout", "a number of seconds")
+    return float(value)                                               # type: ignore[arg-type]
+
+
+def test_mesh_launch(room: Missions, call: Call) -> Reply:
+    """POST /mesh/missions/test-mesh-launch."""
+    body = call.body
+    found = room.trials.every(text(body.request_id, "request_id", rules.REQUEST_ID_LENGTH_MAX),
+                              boolean(body.include_local, "include_local", True),
+                              bounded(integer(body.limit, "limit"), TEST_TARGETS),
+                              text(body.intent, "intent", rules.INTENT_LENGTH_MAX), call.caller.loopback)
+    return _seen(found, call.caller)

@@ -1,7 +1,7 @@
 """What may be asked under `/mesh/missions`."""
 
 from ...contract.limits import MESH_BODY_BYTES_MAX
-from ...contract.route import Auth, Lane, Route, planned
+from ...contract.route import Auth, Lane, Route
 
 ROUTES = (
     Route("mesh.missions.list", "GET", "/mesh/missions",
@@ -25,20 +25,17 @@ ROUTES = (
           contract={"handler": "_handle_mesh_mission_launch", "group": "missions",
                     "body": {"continuity": "object", "intent": "string", "job": "object", "title": "string"},
                     "response": "Object"}),
-    *planned((
-        Route("mesh.missions.test_launch", "POST", "/mesh/missions/test-launch",
-              "Send a small proof mission to one peer.",
-              Auth.OPERATOR, Lane.LONG, "test_launch", body_bytes_max=MESH_BODY_BYTES_MAX,
-              contract={"handler": "_handle_mesh_mission_test_launch", "group": "missions",
-                        "body": {"intent": "string", "peer_id": "string"}, "response": "Object"}),
-    )),
-    *planned((
-        Route("mesh.missions.test_mesh_launch", "POST", "/mesh/missions/test-mesh-launch",
-              "Send a small proof mission to every reachable peer.",
-              Auth.OPERATOR, Lane.LONG, "test_mesh_launch", body_bytes_max=MESH_BODY_BYTES_MAX,
-              contract={"handler": "_handle_mesh_mission_test_mesh_launch", "group": "missions",
-                        "body": {"include_local": "boolean", "limit": "integer"}, "response": "Object"}),
-    )),
+    Route("mesh.missions.test_launch", "POST", "/mesh/missions/test-launch",
+          "Send a small proof mission to one peer.",
+          Auth.OPERATOR, Lane.LONG, "test_launch", reply="Tested", body="TestLaunch", body_bytes_max=MESH_BODY_BYTES_MAX,
+          contract={"handler": "_handle_mesh_mission_test_launch", "group": "missions",
+                    "body": {"intent": "string", "peer_id": "string"}, "response": "Object"}),
+    Route("mesh.missions.test_mesh_launch", "POST", "/mesh/missions/test-mesh-launch",
+          "Send a small proof mission to every reachable peer.",
+          Auth.OPERATOR, Lane.LONG, "test_mesh_launch", reply="TestedMesh", body="TestMeshLaunch",
+          body_bytes_max=MESH_BODY_BYTES_MAX,
+          contract={"handler": "_handle_mesh_mission_test_mesh_launch", "group": "missions",
+                    "body": {"include_local": "boolean", "limit": "integer"}, "response": "Object"}),
     Route("mesh.missions.export_continuity", "POST", "/mesh/missions/{mission_id}/continuity/export",
           "Pack what another node needs to continue a mission.",
           Auth.OPERATOR, Lane.WORKER, "export_continuity",

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...http.lanes import gather
 from ..jobs.shapes import placed
-from ..parts import optional
 from . import rules, table
 from .rules import Child
 from .table import Mission
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 Members = dict[str, Any]
 
 READ_SECONDS = 2.0                   # peers that have jobs of a mission are asked so long at most
-PARALLEL = 4
+LOOKED_UP_MAX = 256
 FULL_JOBS_MAX = 25                   # whole jobs in one list; further ones are shown as last seen
 FULL_JOBS_OF_ONE_MAX = 256           # ... and of one mission
 OPEN = frozenset({"accepted", "queued", "running", "resuming", "retry_wait", "checkpointed"})
@@ -98,18 +95,15 @@ class Showing:
 
     def _look(self, mission_ids: Iterable[str]) -> None:
         """Open jobs at peers have been looked up, or their time is over."""
-        at_peers: dict[str, list[str]] = {}
+        at_peers: list[tuple[str, str]] = []
         with self._core.reader.snapshot() as connection:
             for mission_id in mission_ids:
                 mission = table.find(connection, mission_id)
                 for child in table.children(connection, mission.number) if mission is not None else ():
                     if child.peer_id and child.job_id and child.status in OPEN:
-                        at_peers.setdefault(child.peer_id, []).append(child.job_id)
-        dispatch = optional(self._rooms, "mesh.dispatch") if at_peers else None
-        if dispatch is not None:
-            works = [functools.partial(dispatch.status_of, peer_id, job_ids, READ_SECONDS)
-                     for peer_id, job_ids in at_peers.items()]
-            gather(works, PARALLEL, READ_SECONDS)
+                        at_peers.append((child.peer_id, child.job_id))
+        if at_peers:
+            self._rooms["mesh.dispatch"].following.look(at_peers[:LOOKED_UP_MAX], READ_SECONDS)
 
 
 def listed(node_id: str, missions: Sequence[Mapping[str, Any]], now: str) -> Members:

@@ -94,6 +94,14 @@ def listed(connection: sqlite3.Connection, limit: int, status: str = "") -> list
     return [_mission(row) for row in rows]
 
 
+def childless(connection: sqlite3.Connection, status: str, limit: int) -> list[Mission]:
+    """Missions in that state that have no children."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM mesh_mission WHERE status = ? AND NOT EXISTS "
+                              "(SELECT 1 FROM mesh_mission_child WHERE mission = number) ORDER BY changed DESC LIMIT ?",
+                              (status, limit))
+    return [_mission(row) for row in rows]
+
+
 # --- children
 
 def children(connection: sqlite3.Connection, number: int) -> list[Child]:
