@@ -1,8 +1,8 @@
 """Starting a task: it is stored first, then its shards go out, a few at a time (OCP 0.1 cooperative launch).
 
 A shard that no node takes is a failed one; the launch itself is refused only when none was taken.  A request is carried out once:
-repeated, it is answered with its task, after shards that a stop of the node kept from going out, or of which none was taken, have
-been sent.  Blocks, for long requests.
+repeated, it is answered with its task, after shards that no node took, or that one may have taken without its answer coming back,
+have been sent again.  Blocks, for long requests.
 """
 
 from __future__ import annotations
@@ -149,9 +149,7 @@ class Launching:
             shards = table.shards(connection, task.number)
         if len(shards) != len(asked.shards):
             return                                    # a repeated request that asks for something else is answered as it stands
-        none_taken = not any(shard.job_id for shard in shards)
-        left = [shard for shard in shards if not shard.job_id and (
-            shard.status == "pending" or again and (none_taken or shard.error == STOPPED))]
+        left = [shard for shard in shards if not shard.job_id and (again or shard.status == "pending")]
         named = members(asked.base_job.get("metadata"), "metadata").get("mission") if task.mission_id else {}
         mission = members(named, "mission")
         works = [partial(self._send, task, shard, rules.job_of(asked, shard.shard_index, task.id, mission), loopback)

@@ -115,13 +115,15 @@ class Dispatch:
 
     def _ask(self, peer: Peer, path: str, body: Mapping[str, Any], seconds: float, request_id: str, base_url: str,
              loopback: bool | None) -> Members:
-        """The peer's answer to a signed body, by the first of its addresses that leads anywhere.
+        """The peer's answer to a signed body, by the first of its addresses that leads anywhere; the only one is tried twice.
 
-        A body names its peer, or a job that only that peer has, so another node at an old address of it does nothing.
+        A body names its peer, or a job that only that peer has, so another node at an old address of it does nothing; and what
+        has arrived although its answer was lost is answered, not done again.
         """
         calls = self._rooms["mesh.calls"]
         urls = [calls.base_url(base_url)] if base_url else peer.base_urls[:URLS_TRIED_MAX] or [calls.url_of(peer)]
         known = peer.metadata.get("reached_on_loopback")
+        urls = urls if len(urls) > 1 else urls * 2
         for left, url in zip(range(len(urls) - 1, -1, -1), urls):
             try:
                 found: Members = calls.signed(url, path, body, seconds, request_id=request_id,
@@ -182,7 +184,8 @@ class Dispatch:
         """The peer's answer to an order about a job of ours there: `cancel`, `resume`, `restart`, `resume-from-checkpoint`."""
         assert verb in rules.VERBS, verb
         path = f"/mesh/jobs/{quote(job_id, safe='')}/{verb}"
-        answer = self._ask(self._peer(peer_id), path, dict(body), CONTROL_SECONDS, "", "", loopback)
+        named = {"request_id": self.core.ids.hex(32), **body}
+        answer = self._ask(self._peer(peer_id), path, named, CONTROL_SECONDS, "", "", loopback)
         made = rules.answered(answer, peer_id)
         if made["id"] != job_id:
             raise Refusal("peer_unreachable", "the peer's answer names another job", {"peer_id": peer_id})

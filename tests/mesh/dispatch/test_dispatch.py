@@ -92,6 +92,36 @@ def test_work_longer_than_a_call_is_queued_and_followed(two: tuple[TrialNode, Tr
     assert answer["job"]["dispatch_mode"] == mode and (answer["status"] == "queued") is (mode == "queued")
 
 
+def test_an_answer_that_was_lost_is_asked_for_again(node: TrialNode) -> None:
+    asked: list[Members] = []
+
+    def answer(method: str, path: str, headers: Members, body: Any) -> Any:
+        asked.append(body["request"])
+        return {"status": "queued", "job": claimed_job()} if len(asked) > 1 else b"no answer"
+
+    with scripted_peer(node, answer):
+        assert send(node, ECHO, peer_id="liar-node")["status"] == "queued"
+    assert asked[0]["request_id"] == asked[1]["request_id"] == "r-1" and asked[0]["nonce"] != asked[1]["nonce"]
+
+
+def test_an_order_whose_answer_was_lost_is_carried_out_once(two: tuple[TrialNode, TrialNode]) -> None:
+    alpha, beta = two
+    job_id = send(alpha, WAITS)["job"]["id"]
+    calls, lost = alpha.rooms["mesh.calls"], []
+    signed = calls.signed
+
+    def lossy(*arguments: Any, **named: Any) -> Members:
+        found = signed(*arguments, **named)
+        if not lost:
+            lost.append(True)
+            raise Refusal("peer_unreachable", "the connection was reset")
+        return found
+
+    calls.signed = lossy
+    answer = alpha.rooms["mesh.dispatch"].control("beta-node", job_id, "restart", {})
+    assert answer["queue_message"]["metadata"]["recovery_count"] == 1 and len(events(beta, "mesh.job.restarted")) == 1
+
+
 def test_an_address_that_leads_nowhere_is_followed_by_the_next(two: tuple[TrialNode, TrialNode]) -> None:
     alpha, beta = two
     alpha.core.writer.run(lambda connection: alpha.rooms["mesh.peers"].set_metadata(
