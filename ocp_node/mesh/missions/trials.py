@@ -88,8 +88,9 @@ class Trials:
             "peer_count": len(targets), "target_peer_ids": targets, "includes_local": self._node_id in targets}}
 
     def _peers(self) -> list[Peer]:
-        """The peers that the operator let in and that are connected, latest seen first."""
-        return [peer for peer in self._rooms["mesh.peers"].all() if peer.status == "connected" and peer.trust_tier in TIERS]
+        """The peers that the operator let in, that are connected and say where they are, latest seen first."""
+        return [peer for peer in self._rooms["mesh.peers"].all()
+                if peer.status == "connected" and peer.trust_tier in TIERS and peer.base_urls]
 
     def _hex(self) -> str:
         return self._core.ids.hex(12)

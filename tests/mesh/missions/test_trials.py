@@ -112,11 +112,12 @@ def test_every_connected_device_takes_part(two: tuple[TrialNode, TrialNode]) -> 
     assert every(alpha, limit=1)["mesh"]["target_peer_ids"] == ["alpha-node"]
 
 
-def test_blocked_and_waiting_peers_are_left_out(alone: TrialNode) -> None:
-    TrialPeer("bad-node").shakes_hands(alone)
+def test_peers_that_are_blocked_or_wait_or_say_not_where_they_are_are_left_out(alone: TrialNode) -> None:
+    TrialPeer("bad-node").shakes_hands(alone, endpoint_url="http://127.0.0.1:9")
     assert alone.post("/mesh/peers/bad-node/trust", {"trust_tier": "blocked"}).status == 200
     waiting = TrialPeer("waiting-node")
-    waiting.post(alone, "/mesh/handshake", waiting.introduction(), FROM_LAN)
+    waiting.post(alone, "/mesh/handshake", waiting.introduction(endpoint_url="http://127.0.0.1:9"), FROM_LAN)
+    TrialPeer("nowhere-node").shakes_hands(alone)
     assert every(alone)["mesh"]["target_peer_ids"] == ["alpha-node"]
 
 
