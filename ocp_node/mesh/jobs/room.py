@@ -413,10 +413,13 @@ def build(core: Core, rooms: Rooms) -> Jobs:
 def show(room: Jobs, call: Call) -> Reply | Wait:
     """GET /mesh/jobs/{job_id}: a job of this node, or one that a peer does for it."""
     job_id = call.path["job_id"]
-    at_peer = room.at_peer(job_id)
-    if at_peer is not None:
+    try:
+        job, made = room.known(job_id)
+    except Refusal:
+        at_peer = room.at_peer(job_id)
+        if at_peer is None:
+            raise
         return room.show_remote(at_peer, call.caller)
-    job, made = room.known(job_id)
     if call.caller.trusted_view:
         return Reply(shapes.job_text(job, made), media_type="application/json")
     return Reply(room.shown(made, call.caller))
