@@ -86,6 +86,7 @@ def actions(mission: Mapping[str, Any], found: Standing) -> list[Members]:
 REFS = ("checkpoint_ref", "result_bundle_ref", "result_ref")
 NO_TREATIES = "The treaties that the mission asks for are not all in force."
 NOTHING_TO_TAKE = "There is neither a checkpoint nor a result: the mission could only be started anew from it."
+NO_SPECS = "What some of the jobs run is not in the vessel: it is no longer known here, or too large."
 NO_WITNESS = "No valid witness attests to this vessel."
 MISSING = "Artifacts that the vessel names are not stored here."
 NOT_GREEN = "The vessel was not verified in full: look at its warnings before a restore."
@@ -100,7 +101,8 @@ def overlay(continuity: Mapping[str, Any]) -> Members:
 def export_warnings(mission: Mapping[str, Any], satisfied: bool) -> list[str]:
     """What the operator should know before the mission is packed."""
     refs = (mission["latest_checkpoint_ref"], mission["result_ref"], mission["result_bundle_ref"])
-    return [*([] if satisfied else [NO_TREATIES]), *([] if any(ref.get("id") for ref in refs) else [NOTHING_TO_TAKE])]
+    return [*([] if satisfied else [NO_TREATIES]), *([] if any(ref.get("id") for ref in refs) else [NOTHING_TO_TAKE]),
+            *([] if all(job.get("spec") for job in mission["child_jobs"]) else [NO_SPECS])]
 
 
 def absent(jobs: Sequence[Mapping[str, Any]]) -> Members:
@@ -123,6 +125,15 @@ def spec_of(job: Mapping[str, Any]) -> Members:
     if not execution.get("env"):
         return dict(spec)
     return {**spec, "execution": {**execution, "env": {}, "env_names": sorted(execution["env"])}}
+
+
+def base_job_of(task_id: str, tasks: Sequence[Mapping[str, Any]]) -> Members:
+    """What the shards of the task have in common, without values of its environment: peers may not show what theirs run."""
+    job = next((_members(task.get("base_job")) for task in tasks if task.get("id") == task_id), {})
+    payload = _members(job.get("payload"))
+    if not _members(payload.get("env")):
+        return dict(job)
+    return {**job, "payload": {**payload, "env": {}, "env_names": sorted(payload["env"])}}
 
 
 def _members(value: object) -> Members:

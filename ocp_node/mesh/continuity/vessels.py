@@ -47,7 +47,8 @@ def vessel(mission: Mapping[str, Any], summary: Mapping[str, Any], treaties: Mem
         "child_jobs": [{**{name: job.get(name) or {} if name.endswith("_ref") else job.get(name, "") for name in (
             "id", "kind", "status", "target", "latest_checkpoint_ref", "result_ref", "result_bundle_ref")},
             "spec": rules.spec_of(job)} for job in mission["child_jobs"]],
-        "cooperative_tasks": [{name: task[name] for name in ("id", "state", "shard_count")}
+        "cooperative_tasks": [{**{name: task[name] for name in ("id", "state", "shard_count")},
+                               "base_job": rules.base_job_of(task["id"], mission["cooperative_tasks"])}
                               for task in mission["lineage"]["cooperative_tasks"]],
         "required_absent": rules.absent(mission["child_jobs"]), "operator_request": order, "warnings": warnings}
 

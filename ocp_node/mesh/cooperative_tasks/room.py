@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Members = dict[str, Any]
 
 LIST_USUAL = 25
+DECK_SHOWN = 6                       # on the control deck
 WHOLE_JOBS_MAX = 64                  # past so many shards a task shows the most important of each job
 READ_SECONDS = 2.0
 
@@ -39,6 +40,7 @@ class CooperativeTasks:
         self._rooms = rooms
         self.node_id = core.identity.node_id
         self._launching: Launching | None = None
+        self.offers: dict[str, Any] = {"cooperative_tasks": (lambda: self.listed(DECK_SHOWN), None)}
         with core.reader.snapshot() as connection:
             self._cut_short = table.pending(connection)
         if self._cut_short:

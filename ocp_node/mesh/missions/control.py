@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Members = dict[str, Any]
 
 PARALLEL = 4
+WHOLE_JOBS_MAX = 25                  # in one answer; of further ones only these members
+BRIEF = ("id", "request_id", "kind", "status", "origin", "target", "created_at", "updated_at", "cancelled", "recovery")
 PEERS_SECONDS = 20.0
 RESUMABLE = frozenset({"checkpointed", "retry_wait", "failed"})
 ENDED = frozenset({"completed", "failed", "rejected", "cancelled"})
@@ -58,7 +60,8 @@ class Done:
         self.remote: list[Child] = []                # still to be asked for
 
     def take(self, answer: Mapping[str, Any]) -> None:
-        self.jobs.append(answer["job"])
+        job = answer["job"]
+        self.jobs.append(job if len(self.jobs) < WHOLE_JOBS_MAX else {name: job[name] for name in BRIEF if name in job})
         if answer.get("queue_message"):
             self.messages.append(answer["queue_message"])
 

@@ -94,13 +94,19 @@ def _seen(answer: Members, caller: Caller) -> Reply:
 def list_all(room: Missions, call: Call) -> Reply:
     """GET /mesh/missions."""
     query = call.query
-    found = room.listed(bounded(query.limit, LIST_USUAL), rules.state_filter(query.status), FULL_JOBS_MAX, ask_peers=True)
+    found = room.listed(bounded(query.limit, LIST_USUAL), rules.state_filter(query.status), FULL_JOBS_MAX,
+                        ask_peers=call.caller.trusted_view)
     return _seen(found, call.caller)
 
 
 def show(room: Missions, call: Call) -> Reply:
     """GET /mesh/missions/{mission_id}."""
-    return _seen(room.shown(call.path["mission_id"], ask_peers=True), call.caller)
+    return _seen(_looked_at(room, call), call.caller)
+
+
+def _looked_at(room: Missions, call: Call) -> Members:
+    """The mission; strangers do not make this node call its peers."""
+    return room.shown(call.path["mission_id"], ask_peers=call.caller.trusted_view)
 
 
 def launch(room: Missions, call: Call) -> Reply:
@@ -110,8 +116,7 @@ def launch(room: Missions, call: Call) -> Reply:
 
 def continuity(room: Missions, call: Call) -> Reply:
     """GET /mesh/missions/{mission_id}/continuity."""
-    mission = room.shown(call.path["mission_id"], ask_peers=True)
-    return _seen(room._rooms["mesh.continuity"].summary(mission), call.caller)
+    return _seen(room._rooms["mesh.continuity"].summary(_looked_at(room, call)), call.caller)
 
 
 def export_continuity(room: Missions, call: Call) -> Write:

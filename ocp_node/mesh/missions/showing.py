@@ -19,7 +19,27 @@ READ_SECONDS = 2.0                   # peers that have jobs of a mission are ask
 LOOKED_UP_MAX = 256
 FULL_JOBS_MAX = 25                   # whole jobs in one list; further ones are shown as last seen
 FULL_JOBS_OF_ONE_MAX = 256           # ... and of one mission
+FULL_BYTES_MAX = 8 * 1024 * 1024     # programs and payloads of the jobs of one answer; past them jobs are shown as last seen
+LISTED_CHILDREN_MAX = 2_000          # a list of missions ends with the one that passes it
 OPEN = frozenset({"accepted", "queued", "running", "resuming", "retry_wait", "checkpointed"})
+
+
+class Room:
+    """How much room an answer has left for whole jobs."""
+
+    __slots__ = ("jobs", "bytes")
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self.bytes = FULL_BYTES_MAX
+
+    def take(self, weight: int) -> bool:
+        """Is there room for one more job?  It is taken then."""
+        if self.jobs <= 0 or weight > self.bytes:
+            return False
+        self.jobs -= 1
+        self.bytes -= weight
+        return True
 
 
 class Showing:
@@ -36,7 +56,7 @@ class Showing:
             self._look([mission_id])
         with self._core.reader.snapshot() as connection:
             mission = table.find(connection, mission_id)
-            return self.whole(connection, mission, FULL_JOBS_OF_ONE_MAX)[0] if mission is not None else None
+            return self.whole(connection, mission, Room(FULL_JOBS_OF_ONE_MAX)) if mission is not None else None
 
     def several(self, limit: int, status: str, full_jobs: int, ask_peers: bool = False) -> list[Members]:
         """The missions in that state, latest change first; the first `full_jobs` of all their jobs whole."""
@@ -45,28 +65,28 @@ class Showing:
                 there = [mission.id for mission in table.listed(connection, limit, status)]
             self._look(there)
         found: list[Members] = []
+        room, children = Room(full_jobs), 0
         with self._core.reader.snapshot() as connection:
             for mission in table.listed(connection, limit, status):
-                shown, used = self.whole(connection, mission, full_jobs)
-                full_jobs -= used
-                found.append(shown)
+                found.append(self.whole(connection, mission, room))
+                children += len(found[-1]["child_job_ids"])
+                if children > LISTED_CHILDREN_MAX:
+                    break
         return found
 
-    def whole(self, connection: Any, mission: Mission, full_jobs: int) -> tuple[Members, int]:
-        """The mission with at most so many whole jobs, and how many there are."""
+    def whole(self, connection: Any, mission: Mission, room: Room) -> Members:
+        """The mission, with as many whole jobs as there is room for."""
         children = [self._placed(child) for child in table.children(connection, mission.number)]
         made = rules.derived(mission.continuity, children)
-        jobs = [self._job(connection, child) if place < full_jobs else rules.brief(child, self._node_id)
-                for place, child in enumerate(child for child in children if child.job_id)]
-        shown = {"id": mission.id, "request_id": mission.request_id, "title": mission.title, "intent": mission.intent,
+        tasks = self._tasks(made["cooperative_task_ids"]) if room.jobs > 0 else []
+        return {"id": mission.id, "request_id": mission.request_id, "title": mission.title, "intent": mission.intent,
                  "status": mission.status, "priority": mission.priority, "workload_class": mission.workload_class,
                  "origin_peer_id": mission.origin_peer_id, "target_strategy": mission.target_strategy, "policy": mission.policy,
                  "continuity": made["continuity"], "metadata": mission.metadata, "created_at": mission.created_at,
                  "updated_at": mission.updated_at, **{name: value for name, value in made.items() if name not in
                                                       ("continuity", "lineage")},
-                 "child_jobs": jobs, "cooperative_tasks": self._tasks(made["cooperative_task_ids"]) if full_jobs > 0 else [],
-                 "lineage": made["lineage"]}
-        return shown, min(len(jobs), max(0, full_jobs))
+                 "child_jobs": [self._job(connection, child, room) for child in children if child.job_id],
+                 "cooperative_tasks": tasks, "lineage": made["lineage"]}
 
     # --- children
 
@@ -75,17 +95,19 @@ class Showing:
         refs = {name: placed(child.facts[name], self._core.base_url) for name in rules.REFS} if not child.peer_id else {}
         return child._replace(facts={**child.facts, **refs})
 
-    def _job(self, connection: Any, child: Child) -> Members:
-        """The whole job; one that is no longer known, as it was last seen."""
-        if child.peer_id:
-            dispatch = self._rooms["mesh.dispatch"]
-            remote = dispatch.find(connection, child.job_id)
-            found: Members | None = dispatch.shown(remote) if remote is not None else None
-        else:
-            jobs = self._rooms["mesh.jobs"]
-            job = jobs.find(connection, child.job_id)
-            found = jobs.json(connection, job) if job is not None else None
-        return found if found is not None else rules.lost(child, self._node_id, "job not found")
+    def _job(self, connection: Any, child: Child, room: Room) -> Members:
+        """The whole job; as it was last seen when there is no room for it, or it is no longer known."""
+        if room.jobs <= 0:
+            return rules.brief(child, self._node_id)
+        home = self._rooms["mesh.dispatch" if child.peer_id else "mesh.jobs"]
+        found = home.find(connection, child.job_id)
+        if found is None:
+            return rules.lost(child, self._node_id, "job not found")
+        weight = 0 if child.peer_id else len(found.large_text("spec")) + len(found.large_text("payload_inline"))
+        if not room.take(weight):
+            return rules.brief(child, self._node_id)
+        shown: Members = home.shown(found) if child.peer_id else home.json(connection, found)
+        return shown
 
     def _tasks(self, task_ids: Sequence[str]) -> list[Members]:
         if not task_ids:

@@ -140,6 +140,12 @@ def test_constraints_narrow_the_devices_and_unknown_ones_are_told() -> None:
     assert rules.constrained(there, {"peer_ids": ["b"], "connected": True})[0] == [there[1]]
 
 
+def test_what_shards_have_in_common_goes_along_with_their_task() -> None:
+    tasks = [{"id": "t", "base_job": {"kind": "k", "payload": {"code": "c", "env": {"KEY": "value"}}}}]
+    assert rules.base_job_of("t", tasks) == {"kind": "k", "payload": {"code": "c", "env": {}, "env_names": ["KEY"]}}
+    assert rules.base_job_of("other", tasks) == {}
+
+
 def test_a_spec_goes_along_without_the_values_of_its_environment() -> None:
     job = {"id": "j", "spec": {"execution": {"command": ["x"], "env": {"KEY": "value"}}, "runtime_environment": {
         "secrets": {"bindings": [{"env_var": "TOKEN", "scope": "s", "source": "inline", "provider_ref": "inline", "extra": 1}]}}},

@@ -13,7 +13,7 @@ from ocp_node.mesh.missions import rules, table
 from tests.support.jobs import complete, events, fail, job_of, refused, taken, worker
 from tests.support.mesh import claimed_job, pair, scripted_peer
 from tests.support.missions import QUEUED, RESUMABLE, launched, mission_of, missions, order, ordered
-from tests.support.node import TrialNode
+from tests.support.node import FROM_LAN, TrialNode
 
 Members = dict[str, Any]
 Pair = tuple[TrialNode, TrialNode]
@@ -245,3 +245,50 @@ def test_lists_show_jobs_of_many_missions_as_last_seen(two: Pair, monkeypatch: p
     assert [each["id"] for each in shown] == [second["id"], first["id"]]
     assert ["spec" in job for each in shown for job in each["child_jobs"]] == [True, True, True, False]
     assert shown[1]["child_jobs"][1].keys() >= {"id", "status", *rules.REFS}
+
+
+def test_jobs_for_which_an_answer_has_no_room_are_shown_as_last_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocp_node.mesh.missions.showing.FULL_BYTES_MAX", 30_000)
+    with TrialNode(tmp_path, node_id="alpha-node") as alpha:
+        large = {**QUEUED, "payload": {"code": f"# {'x' * 9_000}"}}
+        made = launched(alpha, cooperative_task=task("alpha-node", job=large) | {"shards": [{}] * 3})
+        assert ["spec" in job for job in made["child_jobs"]] == [True, False, False]
+        found = alpha.post(f"/mesh/missions/{made['id']}/continuity/export", {}).json
+        assert any("run" in warning for warning in found["warnings"])
+        assert found["vessel"]["cooperative_tasks"][0]["base_job"]["payload"] == large["payload"]
+
+
+def test_a_list_ends_with_the_mission_that_passes_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocp_node.mesh.missions.showing.LISTED_CHILDREN_MAX", 3)
+    with TrialNode(tmp_path, node_id="alpha-node") as alpha:
+        for _ in range(3):
+            launched(alpha, cooperative_task=task("alpha-node") | {"shards": [{}] * 2})
+        assert missions(alpha)["count"] == 2
+
+
+def test_strangers_do_not_make_this_node_call_its_peers(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha, beta = two
+    made = both(alpha)
+    asked: list[Any] = []
+    monkeypatch.setattr(alpha.rooms["mesh.dispatch"].following, "look", lambda *given: asked.append(given))
+    for path in (f"/mesh/missions/{made['id']}", "/mesh/missions", f"/mesh/missions/{made['id']}/continuity"):
+        assert alpha.get(path, FROM_LAN).status == 200
+    assert not asked
+    mission_of(alpha, made["id"])
+    assert asked
+
+
+def test_common_tasks_stand_on_the_control_deck(tmp_path: Path) -> None:
+    with TrialNode(tmp_path, node_id="alpha-node") as alpha:
+        made = launched(alpha, cooperative_task=task("alpha-node"))
+        frames, task_id = alpha.request("GET", "/mesh/control/stream?once=true").text, made["cooperative_task_ids"][0]
+        assert f'"cooperative_tasks":{{"peer_id":"alpha-node","count":1,"tasks":[{{"id":"{task_id}"' in frames
+
+
+def test_orders_about_many_jobs_are_answered_in_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ocp_node.mesh.missions.control.WHOLE_JOBS_MAX", 1)
+    with TrialNode(tmp_path, node_id="alpha-node") as alpha:
+        made = launched(alpha, cooperative_task=task("alpha-node") | {"shards": [{}] * 2})
+        done = order(alpha, made["id"], "cancel")
+        assert ["spec" in job for job in done["jobs"]] == [True, False]
+        assert [job["status"] for job in done["jobs"]] == ["cancelled"] * 2
