@@ -17,6 +17,7 @@ from urllib.parse import quote
 from ...base.errors import Refusal
 from ...core import Core, Rooms
 from ...http.calls import ERROR_TEXT_MAX
+from ..jobs.spec import policy_of
 from ..peers.peer import Peer
 from . import rules, table
 from .table import RemoteJob
@@ -66,8 +67,13 @@ class Dispatch:
     def send(self, peer_id: str, job: Mapping[str, Any], request_id: str, *, base_url: str = "", timeout: float | None = None,
              loopback: bool | None = None) -> Members:
         """The peer has the job: its status there, and the job.  `Refusal` peer_refused, peer_unreachable or peer_timeout when
-        it has not, or it is not known whether it has; the same request may be sent again then, to the same peer."""
+        it has not, or it is not known whether it has; the same request may be sent again then, to the same peer.
+
+        What is private or trusted goes to trusted peers and partners only, whoever names the peer.
+        """
         peer = self._peer(peer_id)
+        if not self._rooms["mesh.peers"].may_touch(peer.trust_tier, policy_of(job.get("policy"))["classification"]):
+            raise Refusal("policy_denied", f"job policy does not let it go to peer {peer_id}", {"peer_id": peer_id})
         seconds = timeout or rules.seconds_for(job)
         body = {"job": rules.prepared(self._whole(job, peer), peer_id, self._node_id, seconds)}
         try:

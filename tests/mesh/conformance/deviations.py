@@ -102,6 +102,7 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("missions", 146, "completed job: outer status", "nothing was cancelled, and the answer does not say so",
               without=("$.status",)),
     Deviation("missions", 165, "documented demo kind through schedule", "an operator may hand in a job as it is", 200),
+    Deviation("missions", 178, "remote job is not known", "a job at a peer is known to the node that sent it", 200),
     Deviation("missions", 179, "after the placements above", "a decision whose job did not get there is kept, as failed",
               without=("$.decisions[1]",)),
     Deviation("missions", 250, "no target_peer_ids", "targets that are not named are chosen", 200),

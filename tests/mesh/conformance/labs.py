@@ -266,6 +266,9 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
         "policy": {"classification": "trusted", "mode": "batch"}, "payload": {"command": "true"}}}, "gamma-node", "tx-dk1"),),
     ("missions", 55): (Step("alpha-node", "POST", "/mesh/jobs/submit", {"job": _RAN},
                             learn={"79dcf231-9e7a-4cf5-96ca-2939ba252748": "job.id"}),),
+    ("missions", 64): (Step("alpha-node", "POST", "/mesh/jobs/submit", {"job": {
+        **_RAISED, "payload": {"code": "import sys; print('py', sys.argv[1:])", "args": ["a", "b"]}, "metadata": {}}},
+        learn={"429a7f50-60cb-4972-9f3e-c24ec4d6ecd2": "job.result_ref.id"}),),
     ("missions", 82): (_ONE.submit(retry_policy={"max_attempts": 2}),),
     ("missions", 83): (_ONE.claim("135c1a20-472d-4192-a75a-6cae69d0c0be"),),
     ("missions", 84): (Step("beta-node", "POST", "/mesh/workers/w2/heartbeat", {"status": "active"}),),
@@ -307,6 +310,9 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
     ("missions", 268): (Step("alpha-node", "POST", "/mesh/peers/gamma-node/trust", {"trust_tier": "trusted"}),),
     ("missions", 296): (Step("alpha-node", "POST", "/mesh/missions/test-launch", {"peer_id": "gamma-node", "request_id": "t-off"},
                              learn={"ec36b4d1-006a-46c7-aa7e-8bf61f499777": "mission_id"}),),
+    ("missions", 178): (Step("alpha-node", "POST", "/mesh/jobs/schedule", {
+        "job": {"kind": "agent.echo", "payload": {}, "target": "beta-node"}, "request_id": "d-remote"},
+        learn={"a21643a5-ad1d-4d2d-900c-bb308f8b9a65": "job.id"}),),
     ("missions", 292): (Step("alpha-node", "POST", "/mesh/cooperative-tasks/launch", {
         "request_id": "c-6", "target_peer_ids": ["alpha-node", "beta-node"], "shards": [{}, {}],
         "base_job": {"kind": "agent.echo", "policy": {"classification": "trusted", "mode": "batch"}, "payload": {"m": "n"}}},

@@ -148,6 +148,22 @@ def test_an_unknown_peer_and_a_blocked_one_are_not_called(two: tuple[TrialNode, 
     assert events(beta, "mesh.job.") == []
 
 
+@pytest.mark.parametrize(("tier", "classification", "goes"), [
+    ("trusted", "private", True), ("partner", "trusted", True), ("market", "trusted", False), ("public", "", False),
+    ("market", "private", False), ("market", "public", True), ("public", "public", True)])
+def test_what_is_not_for_everybody_does_not_leave_for_a_market(two: tuple[TrialNode, TrialNode], tier: str, classification: str,
+                                                               goes: bool) -> None:
+    alpha, beta = two
+    alpha.post("/mesh/peers/beta-node/trust", {"trust_tier": tier})
+    job = {**ECHO, "policy": {"classification": classification}}
+    if goes:
+        assert send(alpha, job)["status"] == "completed"
+        return
+    found = refusal(alpha, job, "beta-node")
+    assert (found.code, found.message) == ("policy_denied", "job policy does not let it go to peer beta-node")
+    assert events(beta, "mesh.job.") == []
+
+
 def test_a_peer_that_is_gone_is_unreachable(two: tuple[TrialNode, TrialNode]) -> None:
     alpha, beta = two
     beta.stop()
@@ -315,7 +331,7 @@ def test_a_payload_in_an_artifact_goes_with_the_job(two: tuple[TrialNode, TrialN
         "peer refused: artifact not found")
 
 
-@pytest.mark.parametrize(("classification", "tier"), [("private", "trusted"), ("trusted", "market")])
+@pytest.mark.parametrize(("classification", "tier"), [("private", "trusted"), ("private", "partner")])
 def test_an_artifact_that_a_peer_may_not_read_is_not_sent_to_it(two: tuple[TrialNode, TrialNode], classification: str,
                                                                 tier: str) -> None:
     alpha, beta = two
