@@ -168,9 +168,10 @@ def list_all(room: CooperativeTasks, call: Call) -> Reply:
 
 
 def show(room: CooperativeTasks, call: Call) -> Reply:
-    """GET /mesh/cooperative-tasks/{task_id}."""
+    """GET /mesh/cooperative-tasks/{task_id}; strangers make this node call nobody."""
     from ..dispatch.following import FRESH_SECONDS
-    return _shown(call, room.task(call.path["task_id"], fresh_seconds=0.0 if call.caller.operator else FRESH_SECONDS))
+    fresh_seconds = 0.0 if call.caller.operator else FRESH_SECONDS
+    return _shown(call, room.task(call.path["task_id"], call.caller.trusted_view, fresh_seconds))
 
 
 def launch(room: CooperativeTasks, call: Call) -> Reply:

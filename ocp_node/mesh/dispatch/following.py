@@ -27,7 +27,7 @@ PARALLEL = 4
 JOBS_OF_A_PEER_MAX = 32               # looked up in one turn
 OPEN_MAX = 5_000
 STEP_SECONDS = 10.0
-FRESH_SECONDS = 1.0                   # strangers' reads make a peer be asked about a job no more often
+FRESH_SECONDS = 1.0                   # reads of who is no operator make a peer be asked about a job no more often
 AGAIN_SECONDS_MAX = 60.0
 
 

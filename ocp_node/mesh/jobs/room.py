@@ -146,11 +146,12 @@ class Jobs:
             return self.dispatch.find(connection, job_id) if table.status_of(connection, job_id) == "" else None
 
     def show_remote(self, job: RemoteJob, caller: Caller) -> Reply | Wait:
-        """A job that a peer has: looked up there while it may still change, else as it ended."""
+        """A job that a peer has: looked up there while it may still change, else as it ended; strangers see it as last seen, for
+        they make this node call nobody."""
         def answer() -> Reply:
             return Reply(self.shown(self.dispatch.shown(self.dispatch.known(job.job_id) or job), caller))
 
-        if not job.open:
+        if not job.open or not caller.trusted_view:
             return answer()
         return self.dispatch.following.wait([(job.peer_id, job.job_id)], answer, caller)
 

@@ -394,13 +394,28 @@ def test_strangers_read_a_job_at_a_peer_without_its_program(two: tuple[TrialNode
     assert found["status"] == "queued" and "a-hidden-command" not in repr(found)
 
 
-def test_strangers_reads_do_not_make_a_peer_be_asked_again_and_again(node: TrialNode) -> None:
+def test_strangers_make_this_node_call_nobody(node: TrialNode) -> None:
     with scripted_peer(node, lambda method, *_: {"status": "queued", "job": claimed_job()} if method == "POST"
-                       else claimed_job()) as server:
+                       else claimed_job(status="running")) as server:
+        send(node, ECHO, peer_id="liar-node")
+        assert job_of(node, "claimed-1", FROM_LAN)["status"] == "queued"
+        launched = node.post("/mesh/cooperative-tasks/launch", {"base_job": ECHO, "shards": [{}], "target_peer_ids": ["liar-node"]})
+        path = f"/mesh/cooperative-tasks/{launched.json['id']}"
+        assert node.get(path, FROM_LAN).json["children"][0]["job"]["status"] == "queued"
+        assert not any(method == "GET" for method, *_ in server.asked)
+        assert node.get(path).json["children"][0]["job"]["status"] == "running"
+
+
+def test_readers_on_this_machine_make_a_peer_be_asked_no_more_than_once_a_second(tmp_path: Path) -> None:
+    with TrialNode(tmp_path, operator_token="a-secret-operator-token") as node, scripted_peer(
+            node, lambda method, *_: {"status": "queued", "job": claimed_job()} if method == "POST" else claimed_job()) as server:
         send(node, ECHO, peer_id="liar-node")
         for _ in range(5):
-            assert job_of(node, "claimed-1", FROM_LAN)["status"] == "queued"
+            assert job_of(node, "claimed-1")["status"] == "queued"
         assert sum(method == "GET" for method, *_ in server.asked) == 1
+        node.clock.advance(1)
+        job_of(node, "claimed-1")
+        assert sum(method == "GET" for method, *_ in server.asked) == 2
 
 
 def test_a_strangers_handshake_does_not_make_it_the_owner_of_a_job(two: tuple[TrialNode, TrialNode]) -> None:
