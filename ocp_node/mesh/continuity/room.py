@@ -95,6 +95,11 @@ class Continuity:
 
     # --- packing
 
+    def asked_export(self, mission: Members, body: Any) -> Write:
+        """POST /mesh/missions/{mission_id}/continuity/export, for the room of missions."""
+        return self.export(mission, order_of(body), boolean(body.dry_run, "dry_run", True),
+                           boolean(body.include_artifacts, "include_artifacts", False))
+
     def export(self, mission: Members, order: Members, dry_run: bool, include: bool) -> Write:
         """What packs the mission: nothing is stored in a dry run, nor while a treaty is missing that the mission asks for."""
         summary, required = self.summary(mission), mission["continuity"]["treaty_requirements"]
@@ -248,12 +253,6 @@ def order_of(body: Any) -> Members:
     if len(repr(given)) > METADATA_LENGTH_MAX:
         raise Refusal("invalid_request", f"metadata must be at most {METADATA_LENGTH_MAX} characters")
     return {**made, "metadata": given} if given else made
-
-
-def export(room: Continuity, mission: Members, body: Any) -> Write:
-    """POST /mesh/missions/{mission_id}/continuity/export, for the room of missions."""
-    return room.export(mission, order_of(body), boolean(body.dry_run, "dry_run", True),
-                       boolean(body.include_artifacts, "include_artifacts", False))
 
 
 def _named(body: Any) -> str:

@@ -121,8 +121,8 @@ def continuity(room: Missions, call: Call) -> Reply:
 
 def export_continuity(room: Missions, call: Call) -> Write:
     """POST /mesh/missions/{mission_id}/continuity/export."""
-    from ..continuity.room import export
-    return export(room._rooms["mesh.continuity"], room.shown(call.path["mission_id"]), call.body)
+    made: Write = room._rooms["mesh.continuity"].asked_export(room.shown(call.path["mission_id"]), call.body)
+    return made
 
 
 def _order(call: Call, action: str, reason: str) -> Order:
