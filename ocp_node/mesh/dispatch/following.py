@@ -122,7 +122,7 @@ class Following:
     def _hear(self, events: Sequence[Event]) -> None:
         """On the loop: what was imported of a peer's log may tell of its jobs."""
         synced = {event.peer_id for event in events if event.event_type == "mesh.peer.synced"}
-        if synced & {watch.peer_id for watch in list(self._watched.values())}:
+        if synced and synced & {watch.peer_id for watch in list(self._watched.values())}:
             with self._lock:
                 self._synced |= synced
             self._ticker.wake()

@@ -67,7 +67,8 @@ class Dispatch:
     def send(self, peer_id: str, job: Mapping[str, Any], request_id: str, *, base_url: str = "", timeout: float | None = None,
              loopback: bool | None = None) -> Members:
         """The peer has the job: its status there, and the job.  `Refusal` peer_refused, peer_unreachable or peer_timeout when
-        it has not, or it is not known whether it has; the same request may be sent again then, to the same peer.
+        it has not, or it is not known whether it has; the same request may be sent again then, to the same peer.  What takes
+        longer than a call is followed.
 
         What is private or trusted goes to trusted peers and partners only, whoever names the peer.
         """
@@ -79,7 +80,7 @@ class Dispatch:
         try:
             answer = self._ask(peer, SUBMIT, body, seconds, request_id, base_url, loopback)
         except Refusal as refusal:
-            raise self._as_run(peer, refusal, body, request_id, base_url, loopback) from None
+            answer = self._as_taken(peer, refusal, body, request_id, base_url, loopback)
         made = rules.answered(answer, peer_id)
         self.core.writer.run(lambda connection: self._sent(connection, made, peer_id, request_id))
         again = {"deduped": True} if answer.get("deduped") is True or answer["job"].get("deduped") is True else {}
@@ -106,18 +107,29 @@ class Dispatch:
             raise Refusal("policy_denied", f"peer {peer_id} is blocked", {"peer_id": peer_id})
         return peer
 
-    def _as_run(self, peer: Peer, refusal: Refusal, body: Members, request_id: str, base_url: str,
-                loopback: bool | None) -> Refusal:
-        """The refusal, with the job in it when the peer did take it and it failed there: so a repeated request is answered."""
-        if refusal.detail.get("peer_status") != 400 or not rules.waits_for(body["job"]):
-            return refusal
+    def _as_taken(self, peer: Peer, refusal: Refusal, body: Members, request_id: str, base_url: str,
+                  loopback: bool | None) -> Members:
+        """The peer's answer to the same request once more, when it did take the job: it works on it longer than the call lasted,
+        or the answer was lost.  The refusal otherwise; with the job in it when that was done there and failed."""
+        failed = refusal.detail.get("peer_status") == 400 and rules.waits_for(body["job"])
+        if not failed and refusal.code not in ("peer_timeout", "peer_unreachable"):
+            raise refusal
         try:
-            made = rules.answered(self._ask(peer, SUBMIT, body, rules.QUEUED_SECONDS, request_id, base_url, loopback),
-                                  peer.peer_id)
+            answer = self._asked_again(peer, request_id, base_url, loopback)
+            made = rules.answered(answer, peer.peer_id)
         except Refusal:
-            return refusal
+            raise refusal from None
+        if not failed:
+            return answer
         self.core.writer.run(lambda connection: self._sent(connection, made, peer.peer_id, request_id))
-        return Refusal(refusal.code, refusal.message, {**refusal.detail, "job": rules.shown(made, peer.peer_id)})
+        raise Refusal(refusal.code, refusal.message, {**refusal.detail, "job": rules.shown(made, peer.peer_id)})
+
+    def _asked_again(self, peer: Peer, request_id: str, base_url: str, loopback: bool | None) -> Members:
+        """The peer's answer to a request that it has had before.
+
+        Nothing of the job stands in this one, so that a peer that does not know it makes no job of it.
+        """
+        return self._ask(peer, SUBMIT, {"job": {"target": peer.peer_id}}, rules.READ_SECONDS, request_id, base_url, loopback)
 
     def _ask(self, peer: Peer, path: str, body: Mapping[str, Any], seconds: float, request_id: str, base_url: str,
              loopback: bool | None) -> Members:
@@ -227,17 +239,6 @@ class Dispatch:
 
     # --- looking, for the follower: blocks
 
-    def _as_sender(self, peer: Peer, job: RemoteJob, closed: Refusal) -> Members:
-        """The job at a peer that does not show jobs to everybody: who sent it gets it again for the same request.
-
-        Nothing stands in this one but its name, so that a peer that does not know it makes no job of it.
-        """
-        try:
-            answer = self._ask(peer, SUBMIT, {"job": {"target": peer.peer_id}}, rules.READ_SECONDS, job.request_id, "", None)
-        except Refusal:
-            raise closed from None
-        return _job_in(answer)
-
     def look_at(self, peer: Peer, job_id: str) -> None:
         """What the peer shows of the job now is noted.  `Refusal` when it could not be asked, or shows no such job."""
         before = self.known(job_id)
@@ -247,7 +248,10 @@ class Dispatch:
         except Refusal as refusal:
             if before is None or refusal.detail.get("peer_status") not in (401, 403):
                 raise
-            answer = self._as_sender(peer, before, refusal)
+            try:                                      # it does not show jobs to everybody, but to who sent them
+                answer = _job_in(self._asked_again(peer, before.request_id, "", None))
+            except Refusal:
+                raise refusal from None
         made = rules.snapshot(answer, peer.peer_id, job_id)
         if before is not None and (before.status != made["status"] or not rules.same(before.snapshot, made)):
             self.core.writer.run(lambda connection: self.note(connection, peer.peer_id, made))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ...base import jsontext
 
 Members = dict[str, Any]
-KEPT_MAX = 20_000                 # the newest are remembered
+KEPT_MAX = 10_000                 # the newest are remembered
 _COLUMNS = "job_id, peer_id, request_id, kind, status, open, snapshot, sent_at, updated_at"
 
 

@@ -104,6 +104,18 @@ def test_an_answer_that_was_lost_is_asked_for_again(node: TrialNode) -> None:
     assert asked[0]["request_id"] == asked[1]["request_id"] == "r-1" and asked[0]["nonce"] != asked[1]["nonce"]
 
 
+def test_work_that_takes_longer_than_a_call_goes_on_and_is_followed(two: tuple[TrialNode, TrialNode], tmp_path: Path) -> None:
+    alpha, beta = two
+    go = tmp_path / "go"
+    job = {"kind": "demo", "payload": {"command": f"until test -e {go}; do sleep 0.05; done; echo done"}}
+    answer = send(alpha, job, timeout=0.5)
+    assert answer["status"] == "running" == job_of(alpha, answer["job"]["id"])["status"] and answer["job"]["deduped"] is True
+    go.write_text("")
+    beta.until(lambda: job_of(beta, answer["job"]["id"])["status"] == "completed", "the end of the job")
+    assert job_of(alpha, answer["job"]["id"])["status"] == "completed"
+    assert len(events(beta, "mesh.job.accepted")) == 1
+
+
 def test_an_order_whose_answer_was_lost_is_carried_out_once(two: tuple[TrialNode, TrialNode]) -> None:
     alpha, beta = two
     job_id = send(alpha, WAITS)["job"]["id"]
@@ -399,7 +411,8 @@ def test_strangers_make_this_node_call_nobody(node: TrialNode) -> None:
                        else claimed_job(status="running")) as server:
         send(node, ECHO, peer_id="liar-node")
         assert job_of(node, "claimed-1", FROM_LAN)["status"] == "queued"
-        launched = node.post("/mesh/cooperative-tasks/launch", {"base_job": ECHO, "shards": [{}], "target_peer_ids": ["liar-node"]})
+        task = {"base_job": ECHO, "shards": [{}], "target_peer_ids": ["liar-node"]}
+        launched = node.post("/mesh/cooperative-tasks/launch", task)
         path = f"/mesh/cooperative-tasks/{launched.json['id']}"
         assert node.get(path, FROM_LAN).json["children"][0]["job"]["status"] == "queued"
         assert not any(method == "GET" for method, *_ in server.asked)
