@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ...base.clock import instant_text
 from ...base.errors import Busy, Refusal
 from ...core import Core, Rooms
 from ...http.lanes import gather
 from ..dispatch.rules import SNAPSHOT_BYTES_MAX, waits_for
 from ..fitting import fitted
+from ..missions import tracking as missions
 from ..scheduler.placement import job_of as placed_job
 from ..values import members
 from . import rules, table, tracking
@@ -34,6 +36,7 @@ QUEUED_SECONDS, INLINE_SECONDS = 10.0, 400.0         # what one shard may take t
 LAUNCH_SECONDS_MAX = 3_600.0
 BEFORE_SECONDS = 600.0                               # a repeated request waits so long for the first one
 ERROR_LENGTH_MAX = 500
+FORGOTTEN_MAX = 50                                   # old tasks, each time one is started
 STOPPED = "node restarted"
 FULL_SECONDS = 3_600
 
@@ -94,6 +97,8 @@ class Launching:
         earlier = table.by_request(connection, self._node_id, task.request_id)
         if earlier is not None:
             return earlier
+        days = self._core.settings.jobs_kept_days
+        table.forget(connection, instant_text(connection.clock.time() - days * 86_400), FORGOTTEN_MAX)
         made = table.add(connection, task)
         if made is None:
             raise Busy("the register of cooperative tasks", retry_after_seconds=FULL_SECONDS)
@@ -103,6 +108,7 @@ class Launching:
         connection.event("mesh.cooperative_task.launched", subject=task.id, peer_id=self._node_id, request_id=task.request_id,
                          payload={"task_id": task.id, "strategy": task.strategy, "shard_count": task.shard_count,
                                   "target_peers": task.target_peers})
+        tracking.settle(connection, made.number)
         return made
 
     def _enlisted(self, asked: Wanted, loopback: bool | None) -> Members:
@@ -187,6 +193,7 @@ class Launching:
         judged = jobs.intake.judge({**job, "target": self._node_id}, shard.request_id, ours=ours)
 
         def keep(connection: WriteConnection) -> Members:
+            missions.check_wanted(connection, task.mission_id)
             answer: Members = jobs.submit_local(connection, judged)
             made = answer["job"]
             self._note(connection, task, shard, made if isinstance(made, dict) else jobs.json(connection, made))
@@ -195,6 +202,8 @@ class Launching:
         jobs.carry_out(judged, keep)
 
     def _there(self, task: Task, shard: Shard, job: Members, loopback: bool | None) -> None:
+        with self._core.reader.snapshot() as connection:
+            missions.check_wanted(connection, task.mission_id)
         answer = self._rooms["mesh.dispatch"].send(shard.peer_id, job, shard.request_id, loopback=loopback)
         self._core.writer.run(lambda connection: self._note(connection, task, shard, answer["job"]))
 
@@ -206,7 +215,7 @@ class Launching:
         here = self._rooms["mesh.jobs"].find(connection, job["id"])
         status = here.status if here is not None else remote.status if remote is not None else job["status"]
         table.set_shard(connection, task.number, shard.shard_index, job["id"], status, "",
-                        fitted(dict(job), SNAPSHOT_BYTES_MAX // 4, (_without_program, brief)))
+                        fitted(dict(job), SNAPSHOT_BYTES_MAX // 6, (_without_program, brief)))
         tracking.settle(connection, task.number)
 
     def _note_failed(self, connection: WriteConnection, task: Task, shard: Shard, error: str) -> None:

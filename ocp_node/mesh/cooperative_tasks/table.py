@@ -77,6 +77,13 @@ def add(connection: sqlite3.Connection, task: Task) -> Task | None:
     return task._replace(number=cursor.lastrowid or 0)
 
 
+def forget(connection: sqlite3.Connection, before: str, limit: int) -> None:
+    """At most so many tasks that were started before that time and are not under way are gone."""
+    connection.execute("DELETE FROM mesh_cooperative_task WHERE number IN (SELECT number FROM mesh_cooperative_task WHERE "
+                       "created_at < ? AND state IN ('completed', 'cancelled', 'attention') ORDER BY number LIMIT ?)",
+                       (before, limit))
+
+
 def add_shard(connection: sqlite3.Connection, shard: Shard) -> None:
     connection.execute(f"INSERT INTO mesh_cooperative_shard({_SHARD}) VALUES ({', '.join('?' * len(Shard._fields))})",
                        _texts(shard._asdict(), _SHARD_JSON))
@@ -120,6 +127,12 @@ def statuses(connection: sqlite3.Connection, number: int) -> list[str]:
     """How the shards of a task stand, in their order."""
     return [str(row[0]) for row in connection.execute(
         "SELECT status FROM mesh_cooperative_shard WHERE task_number = ? ORDER BY shard_index", (number,))]
+
+
+def places(connection: sqlite3.Connection, number: int) -> list[tuple[int, str, str, str, str]]:
+    """Index, node, job, status and error of each shard of a task, in their order."""
+    return connection.execute("SELECT shard_index, peer_id, job_id, status, error FROM mesh_cooperative_shard "
+                              "WHERE task_number = ? ORDER BY shard_index", (number,)).fetchall()
 
 
 def set_shard(connection: sqlite3.Connection, number: int, index: int, job_id: str, status: str, error: str,

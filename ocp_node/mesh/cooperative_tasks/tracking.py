@@ -24,6 +24,9 @@ def settle(connection: WriteConnection, number: int) -> None:
     """The task stands as its shards say; whoever listens hears when that is another state than before."""
     from . import rules
     task = table.numbered(connection, number)
+    if task is not None and task.mission_id:
+        from ..missions import tracking as missions  # without their room, as here
+        missions.task_changed(connection, task.mission_id, task.id, task.origin_peer_id, table.places(connection, number))
     state = rules.state_of(table.statuses(connection, number))
     if task is None or state == task.state:
         return

@@ -1,7 +1,7 @@
 """Starting missions (OCP 0.1 mission launch).  Blocks, for long requests.
 
-A mission with a job of this node and that job are stored in one change: there are both or neither.  One whose work goes to peers
-is stored first, so that a crash leaves a mission without children, which the same request starts again.
+A mission with a job of this node and that job are stored in one change: there are both or neither.  One whose work may go to
+peers is stored first; what a crash kept from being sent out, the same request sends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ Members = dict[str, Any]
 OURS = frozenset({"mission"})
 ERROR_LENGTH_MAX = 2_000
 KEPT_SECONDS = 3_600
-ADOPTED_MAX = 100
 
 
 class Launching:
@@ -46,8 +45,9 @@ class Launching:
         request_id = wanted.request_id or self._core.ids.hex(32)
         with self._core.reader.snapshot() as connection:
             known = table.by_request(connection, self._node_id, request_id)
+            done = known is not None and not self._interrupted(connection, known)
         mission_id = known.id if known is not None else self._core.ids.uuid()
-        if known is not None and not self._interrupted(known):
+        if done:
             return self._deduped(mission_id)
         start = self._with_task if wanted.task else \
             self._with_placed_job if wanted.target_strategy in rules.PLACED_STRATEGIES else self._with_job
@@ -64,9 +64,18 @@ class Launching:
     def _deduped(self, mission_id: str) -> Members:
         return {**self._missions.shown(mission_id), "deduped": True}
 
-    def _interrupted(self, mission: Mission) -> bool:
+    def _interrupted(self, connection: Any, mission: Mission) -> bool:
         """Was the node stopped while it sent this mission's work out?"""
-        return mission.status == rules.PLANNED and mission.request_id not in self._under_way
+        return mission.request_id not in self._under_way and self._unsent(connection, mission)
+
+    def _unsent(self, connection: Any, mission: Mission) -> bool:
+        """Is there work of the mission that was not sent out, and not for want of a node or of the operator's will?"""
+        from ..cooperative_tasks.launching import STOPPED
+        if mission.metadata.get("launch_error") or mission.metadata.get("last_control_action") == "cancel":
+            return False
+        children = table.children(connection, mission.number)
+        return not children or any(not child.job_id and (child.status == "pending" or child.facts["error"] == STOPPED)
+                                   for child in children)
 
     # --- inside a change
 
@@ -96,10 +105,12 @@ class Launching:
             tracking.settle(connection, known.number)
         return known.id
 
-    def _begun(self, connection: WriteConnection, mission: Mission, children: list[Child]) -> None:
-        """The mission has these children and stands as they say."""
-        table.add_children(connection, mission.number, children)
+    def _begun(self, connection: WriteConnection, mission: Mission, child: Child | None) -> None:
+        """The mission's work is under way; it stands as its children say, of which this is the only one if it is new."""
+        if child is not None:
+            table.put_child(connection, mission.number, 0, child)
         tracking.settle(connection, mission.number)
+        children = table.children(connection, mission.number)
         tasks = {child.task_id for child in children if child.task_id}
         connection.event("mesh.mission.launched", subject=mission.id, peer_id=self._node_id, request_id=mission.request_id,
                          payload={"mission_id": mission.id, "launch_type": mission.metadata["launch"]["type"],
@@ -130,27 +141,26 @@ class Launching:
             mission = self._stored(connection, wanted, request_id, mission_id, {
                 "type": "job", "job_request_id": job_request, "job_kind": judged.kind})
             answer: Members = jobs.submit_local(connection, judged)
-            self._begun(connection, mission, [self._local(connection, answer["job"], "")])
+            self._begun(connection, mission, self._local(connection, answer["job"]))
             return answer
 
         jobs.carry_out(judged, keep)
         return made[0]
 
-    def _local(self, connection: Any, job: Any, task_id: str) -> Child:
+    def _local(self, connection: Any, job: Any) -> Child:
         """The child that a job of this node is; the job as it runs, or as it is shown."""
         found = self._rooms["mesh.jobs"].find(connection, job["id"] if isinstance(job, dict) else job.id)
-        return Child(found.id, "", task_id, found.status, found.updated_at, tracking.facts_of(found))
+        return Child(found.id, "", "", found.status, found.updated_at, tracking.facts_of(found))
 
     # --- work of which peers may have a part
 
     def _sent_out(self, wanted: Wanted, request_id: str, mission_id: str, launch: Members,
-                  send: Callable[[], Callable[[Any], list[Child]]]) -> str:
-        """The mission is stored, then its work sent out, then its children are known; `send` gives who they are, in a change."""
+                  send: Callable[[], Callable[[Any], Child | None]]) -> str:
+        """The mission is stored, then its work sent out; `send` gives what tells, in a change, of a child that is new then."""
         def begin(connection: WriteConnection) -> tuple[Mission, bool]:
             known = table.by_request(connection, self._node_id, request_id)
             mission = known or self._stored(connection, wanted, request_id, mission_id, launch)
-            first = mission.status == rules.PLANNED and request_id not in self._under_way \
-                and not table.children(connection, mission.number)
+            first = request_id not in self._under_way and self._unsent(connection, mission)
             if first:
                 self._under_way.add(request_id)
             return mission, first
@@ -158,8 +168,8 @@ class Launching:
         mission, first = self._core.writer.run(begin)
         if first:
             try:
-                children = send()
-                self._core.writer.run(lambda connection: self._begun(connection, mission, children(connection)))
+                child_of = send()
+                self._core.writer.run(lambda connection: self._begun(connection, mission, child_of(connection)))
             finally:
                 self._under_way.discard(request_id)
         return mission.id
@@ -169,49 +179,32 @@ class Launching:
         base = self._named(members(wanted.task.get("base_job"), "cooperative_task.base_job"), wanted, mission_id)
         request = {**wanted.task, "base_job": base if wanted.task.get("base_job") else None, "request_id": task_request}
 
-        def send() -> Callable[[Any], list[Child]]:
-            task = self._rooms["mesh.cooperative_tasks"].launch(request, mission_id=mission_id, loopback=loopback)
-            return lambda connection: [self._shard(connection, task["id"], shard) for shard in task["children"]]
+        def send() -> Callable[[Any], Child | None]:
+            self._rooms["mesh.cooperative_tasks"].launch(request, mission_id=mission_id, loopback=loopback)
+            return lambda connection: None               # its shards are children of the mission since they were stored
 
         return self._sent_out(wanted, request_id, mission_id, {
             "type": "cooperative_task", "cooperative_request_id": task_request,
             "strategy": text(wanted.task.get("strategy"), "strategy").lower() or "spread"}, send)
 
-    def adopt(self, connection: WriteConnection) -> None:
-        """Missions that were stored and whose task was begun when the node stopped have that task's shards for children."""
-        from ..cooperative_tasks import table as tasks
-        for mission in table.childless(connection, rules.PLANNED, ADOPTED_MAX):
-            task_request = str(mission.metadata["launch"].get("cooperative_request_id") or "")
-            task = tasks.by_request(connection, self._node_id, task_request)
-            if task is not None and mission.request_id not in self._under_way:
-                self._begun(connection, mission, [self._shard(connection, task.id, {
-                    "job_id": shard.job_id, "peer_id": shard.peer_id, "job": {**shard.snapshot, "status": shard.status}})
-                    for shard in tasks.shards(connection, task.number)])
-
-    def _shard(self, connection: Any, task_id: str, shard: Mapping[str, Any]) -> Child:
-        """A shard of a task as it stands now."""
-        job_id, peer_id = str(shard.get("job_id") or ""), str(shard.get("peer_id") or "")
-        if job_id and peer_id in ("", self._node_id):
-            return self._local(connection, {"id": job_id}, task_id)
-        return self._remote(connection, job_id, peer_id, task_id, shard.get("job") or {})
-
-    def _remote(self, connection: Any, job_id: str, peer_id: str, task_id: str, job: Mapping[str, Any]) -> Child:
-        known = self._rooms["mesh.dispatch"].find(connection, job_id) if job_id else None
+    def _remote(self, connection: Any, job_id: str, peer_id: str, job: Mapping[str, Any]) -> Child:
+        """The child that a job at a peer is."""
+        known = self._rooms["mesh.dispatch"].find(connection, job_id)
         shown = known.snapshot if known is not None else job
-        return Child(job_id, peer_id, task_id, str(shown.get("status") or "failed")[:40],
+        return Child(job_id, peer_id, "", str(shown.get("status") or "failed")[:40],
                      str(shown.get("updated_at") or self._core.clock.text())[:40], rules.facts_of(shown))
 
     def _with_placed_job(self, wanted: Wanted, request_id: str, mission_id: str, loopback: bool | None) -> str:
         job_request = f"{request_id}:job"
         job = {name: value for name, value in self._named(wanted.job, wanted, mission_id).items() if name != "target"}
 
-        def send() -> Callable[[Any], list[Child]]:
+        def send() -> Callable[[Any], Child | None]:
             answer = self._rooms["mesh.scheduler"].place(job, job_request, allow_local=wanted.target_strategy == "auto",
                                                          ours=OURS, loopback=loopback)
             found = answer["job"]
             here = found.get("target") in ("", None, self._node_id)
-            return lambda connection: [self._local(connection, found, "") if here else
-                                       self._remote(connection, found["id"], str(found["target"]), "", found)]
+            return lambda connection: self._local(connection, found) if here else \
+                self._remote(connection, found["id"], str(found["target"]), found)
 
         return self._sent_out(wanted, request_id, mission_id, {
             "type": "job", "job_request_id": job_request, "job_kind": text(job.get("kind"), "job.kind").lower()}, send)

@@ -16,7 +16,7 @@ from ...http.lanes import gather
 from ..lists import bounded
 from ..redaction import redacted
 from ..values import boolean, integer, members, text, wrong
-from . import rules, table
+from . import rules
 from .control import Control, Order
 from .launching import Launching
 from .showing import FULL_JOBS_MAX, Showing, listed
@@ -44,10 +44,6 @@ class Missions:
         self.showing = Showing(core, rooms)
         self.launching = Launching(core, rooms, self)
         self.control = Control(core, rooms, self)
-        with core.reader.snapshot() as connection:
-            cut_short = bool(table.childless(connection, rules.PLANNED, 1))
-        if cut_short:                        # by the last stop of the node; nobody waits until it is settled
-            core.writer.submit(self.launching.adopt, lambda result, fault: None)
         self.offers: dict[str, Any] = {"missions": (lambda: self.listed(DECK_SHOWN), None)}
 
     @property

@@ -94,14 +94,6 @@ def listed(connection: sqlite3.Connection, limit: int, status: str = "") -> list
     return [_mission(row) for row in rows]
 
 
-def childless(connection: sqlite3.Connection, status: str, limit: int) -> list[Mission]:
-    """Missions in that state that have no children."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM mesh_mission WHERE status = ? AND NOT EXISTS "
-                              "(SELECT 1 FROM mesh_mission_child WHERE mission = number) ORDER BY changed DESC LIMIT ?",
-                              (status, limit))
-    return [_mission(row) for row in rows]
-
-
 # --- children
 
 def children(connection: sqlite3.Connection, number: int) -> list[Child]:
@@ -116,10 +108,17 @@ def _child(row: Sequence[Any]) -> Child:
     return Child(row[0], row[1], row[2], row[3], row[4], facts)
 
 
-def add_children(connection: sqlite3.Connection, number: int, found: Sequence[Child]) -> None:
-    """The mission has these children."""
-    connection.executemany("INSERT INTO mesh_mission_child VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                           [(number, place, *child[:5], jsontext.ascii_text(child.facts)) for place, child in enumerate(found)])
+def shards(connection: sqlite3.Connection, number: int) -> dict[int, tuple[str, str]]:
+    """Job and status of the mission's children, by their place."""
+    rows = connection.execute("SELECT place, job_id, status FROM mesh_mission_child WHERE mission = ?", (number,))
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def put_child(connection: sqlite3.Connection, number: int, place: int, child: Child) -> None:
+    """The mission has this child in that place."""
+    connection.execute("INSERT OR REPLACE INTO mesh_mission_child VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                       (number, place, child.job_id, child.peer_id, child.task_id, child.status, child.updated_at,
+                        jsontext.ascii_text(child.facts)))
 
 
 def missions_of(connection: sqlite3.Connection, job_id: str) -> list[int]:

@@ -212,29 +212,64 @@ def test_one_request_sends_its_task_out_once_however_many_ask_at_once(two: Pair)
     assert (alpha.get("/mesh/queue").json["count"], beta.get("/mesh/queue").json["count"]) == (1, 1)
 
 
-def cut_short(alpha: TrialNode, with_task: bool) -> Members:
-    """What a stop of the node in the middle of a launch leaves behind: a mission without children."""
-    made = launched(alpha, cooperative_task=task("alpha-node"), request_id="cut")
-    statements = ["DELETE FROM mesh_mission_child", "UPDATE mesh_mission SET status = 'planned'",
-                  *([] if with_task else ["UPDATE mesh_cooperative_task SET request_id = 'other'"])]
-    alpha.core.writer.run(lambda connection: [connection.execute(statement) for statement in statements] and None)
+def stopped(folder: Path, *statements: str) -> Members:
+    """A common mission as a node leaves it behind that is stopped in the middle of the launch."""
+    with TrialNode(folder, node_id="alpha-node") as alpha:
+        made = launched(alpha, cooperative_task=task("alpha-node"), request_id="cut")
+        alpha.core.writer.run(lambda connection: [connection.execute(statement) for statement in statements] and None)
     return made
 
 
-def test_a_mission_whose_launch_was_cut_short_has_its_tasks_shards_again(tmp_path: Path) -> None:
-    with TrialNode(tmp_path, node_id="alpha-node") as alpha:
-        made = cut_short(alpha, True)
-    with TrialNode(tmp_path, node_id="alpha-node") as alpha:
-        alpha.until(lambda: missions(alpha)["missions"][0]["status"] == "waiting")
-        assert mission_of(alpha, made["id"])["child_job_ids"] == made["child_job_ids"]
-
-
 def test_the_same_request_starts_a_mission_again_whose_work_was_never_sent_out(tmp_path: Path) -> None:
-    with TrialNode(tmp_path, node_id="alpha-node") as alpha:
-        made = cut_short(alpha, False)
+    made = stopped(tmp_path, "DELETE FROM mesh_mission_child", "UPDATE mesh_mission SET status = 'planned'",
+                   "UPDATE mesh_cooperative_task SET request_id = 'other'")
     with TrialNode(tmp_path, node_id="alpha-node") as alpha:
         again = launched(alpha, cooperative_task=task("alpha-node"), request_id="cut")
         assert (again["id"], again["status"], len(again["child_job_ids"])) == (made["id"], "waiting", 1)
+
+
+def test_shards_that_a_stop_kept_from_going_out_are_sent_by_the_same_request(tmp_path: Path) -> None:
+    made = stopped(tmp_path, "UPDATE mesh_mission_child SET job_id = '', status = 'pending'",
+                   "UPDATE mesh_cooperative_shard SET job_id = '', status = 'pending'")
+    with TrialNode(tmp_path, node_id="alpha-node") as alpha:
+        assert mission_of(alpha, made["id"])["child_job_ids"] == []
+        alpha.until(lambda: mission_of(alpha, made["id"])["status"] == "failed")
+        again = launched(alpha, cooperative_task=task("alpha-node"), request_id="cut")
+        assert (again["id"], again["status"], again["child_job_ids"]) == (made["id"], "waiting", made["child_job_ids"])
+
+
+def between_shards(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
+    """Shards go out one after another, and `act` runs before the second."""
+    from ocp_node.mesh.cooperative_tasks import launching
+    send = launching.Launching._send
+
+    def meanwhile(self: Any, task: Any, shard: Any, *more: Any) -> None:
+        if shard.shard_index == 1:
+            act()
+        send(self, task, shard, *more)
+    monkeypatch.setattr(launching, "PARALLEL", 1)
+    monkeypatch.setattr(launching.Launching, "_send", meanwhile)
+
+
+def test_a_common_mission_is_followed_while_its_shards_go_out(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha, _ = two
+    seen: list[Members] = []
+    between_shards(monkeypatch, lambda: seen.append(missions(alpha)["missions"][0]))
+    made = both(alpha)
+    assert (seen[0]["id"], seen[0]["status"], len(seen[0]["child_job_ids"])) == (made["id"], "waiting", 1)
+    assert seen[0]["summary"]["child_status_counts"] == {"queued": 1, "pending": 1}
+
+
+@pytest.mark.parametrize("targets", [("alpha-node", "beta-node"), ("beta-node", "alpha-node")])
+def test_what_of_a_cancelled_mission_has_not_gone_out_stays(two: Pair, monkeypatch: pytest.MonkeyPatch,
+                                                            targets: tuple[str, str]) -> None:
+    alpha, beta = two
+    between_shards(monkeypatch, lambda: order(alpha, missions(alpha)["missions"][0]["id"], "cancel"))
+    made = launched(alpha, cooperative_task=task(*targets))
+    assert [job["status"] for job in made["child_jobs"]] == ["cancelled"]
+    counts = [node.get("/mesh/queue").json["count"] for node in (alpha, beta)]
+    assert counts == ([1, 0] if targets[0] == "alpha-node" else [0, 1])
+    assert made["cooperative_tasks"][0]["children"][1]["job"]["error"] == "mission was cancelled"
 
 
 def test_lists_show_jobs_of_many_missions_as_last_seen(two: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

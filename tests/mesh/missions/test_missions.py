@@ -49,7 +49,7 @@ def test_a_mission_waits_with_its_job_and_completes_with_it(node: TrialNode) -> 
 def test_the_mission_and_its_job_are_there_together_or_not_at_all(node: TrialNode, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: Any) -> None:
         raise OSError("no")
-    monkeypatch.setattr(table, "add_children", broken)
+    monkeypatch.setattr(table, "put_child", broken)
     assert node.post("/mesh/missions/launch", {"job": QUEUED}).status == 500
     monkeypatch.undo()
     assert missions(node)["count"] == 0
