@@ -29,6 +29,13 @@ def mission_of(node: TrialNode, mission_id: str, headers: Mapping[str, str] | No
     return fits("mesh.missions.show", answer.json)
 
 
+def kept(node: TrialNode) -> list[tuple[object, ...]]:
+    """Everything that is stored of missions."""
+    with node.core.reader.snapshot() as connection:
+        return [*connection.execute("SELECT * FROM mesh_mission ORDER BY number"),
+                *connection.execute("SELECT * FROM mesh_mission_child ORDER BY mission, place")]
+
+
 def missions(node: TrialNode, query: str = "") -> Members:
     answer = node.get(f"/mesh/missions{query}")
     assert answer.status == 200, answer

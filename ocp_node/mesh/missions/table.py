@@ -13,6 +13,7 @@ Members = dict[str, Any]
 
 KEPT_MAX = 10_000                    # missions; past it the ones that ended longest ago are forgotten
 FORGOTTEN_AT_ONCE = 20
+LIST_BYTES_MAX = 8 * 1024 * 1024     # of policies, continuity and metadata in one list
 
 
 class Mission(NamedTuple):
@@ -36,6 +37,7 @@ class Mission(NamedTuple):
 
 _STORED = Mission._fields[1:]
 _JSON = frozenset({"policy", "continuity", "metadata"})
+_LARGE = tuple(place for place, name in enumerate(Mission._fields) if name in _JSON)
 _COLUMNS = ", ".join(Mission._fields)
 _NEXT = "(SELECT coalesce(max(changed), 0) + 1 FROM mesh_mission)"
 
@@ -88,10 +90,16 @@ def save(connection: sqlite3.Connection, mission: Mission) -> None:
 
 
 def listed(connection: sqlite3.Connection, limit: int, status: str = "") -> list[Mission]:
-    """The missions in that state, or in any, latest change first."""
+    """The missions in that state, or in any, latest change first; the list ends early when what they hold weighs too much."""
     where, values = ("WHERE status = ?", (status,)) if status else ("", ())
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM mesh_mission {where} ORDER BY changed DESC LIMIT ?", (*values, limit))
-    return [_mission(row) for row in rows]
+    found: list[Mission] = []
+    weight = 0
+    for row in connection.execute(f"SELECT {_COLUMNS} FROM mesh_mission {where} ORDER BY changed DESC LIMIT ?", (*values, limit)):
+        weight += sum(len(row[place]) for place in _LARGE)
+        if found and weight > LIST_BYTES_MAX:
+            break
+        found.append(_mission(row))
+    return found
 
 
 # --- children

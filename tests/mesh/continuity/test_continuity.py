@@ -12,7 +12,7 @@ import pytest
 from tests.support.artifacts import content, store
 from tests.support.jobs import complete, events, refused, taken, text_of, worker
 from tests.support.mesh import pair
-from tests.support.missions import RESUMABLE, checkpointed, launched, mission_of, order
+from tests.support.missions import RESUMABLE, checkpointed, kept, launched, mission_of, order
 from tests.support.node import FROM_LAN, TrialNode
 from tests.support.peer import TrialPeer
 from tests.support.replies import fits
@@ -93,10 +93,10 @@ def test_a_missing_treaty_needs_attention(node: TrialNode) -> None:
 
 def test_a_summary_writes_nothing_and_shows_strangers_no_code(node: TrialNode) -> None:
     made = launched(node)
-    commits = node.core.writer.commits
+    stored = kept(node)
     assert "print(1)" in json.dumps(summary(node, made["id"]))
     assert "print(1)" not in json.dumps(summary(node, made["id"], FROM_LAN))
-    assert node.core.writer.commits == commits
+    assert kept(node) == stored
 
 
 @pytest.mark.parametrize("path", ["/mesh/missions/nope/continuity", "/mesh/missions/nope/continuity/export"])

@@ -12,7 +12,7 @@ import pytest
 from ocp_node.mesh.jobs import table as jobs_table
 from ocp_node.mesh.missions import table
 from tests.support.jobs import complete, events, fail, job_of, refused, taken, worker
-from tests.support.missions import QUEUED, RESUMABLE, checkpointed, launched, mission_of, missions, order, ordered
+from tests.support.missions import QUEUED, RESUMABLE, checkpointed, kept, launched, mission_of, missions, order, ordered
 from tests.support.node import FROM_LAN, TrialNode
 
 Members = dict[str, Any]
@@ -129,12 +129,11 @@ def test_a_job_cut_short_by_a_restart_fails_its_mission(tmp_path: Path) -> None:
 
 def test_reading_writes_nothing_and_changes_no_order(node: TrialNode) -> None:
     first, second = launched(node), launched(node)
-    commits = node.core.writer.commits
-    before = mission_of(node, first["id"])
+    before, stored = mission_of(node, first["id"]), kept(node)
     node.advance(3600)
     missions(node)
     assert mission_of(node, first["id"]) == before
-    assert node.core.writer.commits == commits
+    assert kept(node) == stored
     assert [each["id"] for each in missions(node)["missions"]] == [second["id"], first["id"]]
 
 
@@ -323,3 +322,48 @@ def test_missions_stand_on_the_control_deck_and_the_app_page(node: TrialNode) ->
     assert f'"missions":{{"peer_id":"trial-node","count":1,"missions":[{{"id":"{made["id"]}"' in frames
     proof = node.get("/mesh/app/status").json["latest_proof"]
     assert (proof["mission_id"], proof["status"], proof["title"]) == (made["id"], "waiting", "A test")
+
+
+def test_a_job_of_an_urgent_mission_overtakes_those_that_came_in_the_same_moment(node: TrialNode) -> None:
+    plain, urgent = launched(node), launched(node, priority="urgent")
+    assert taken(node)["job"]["id"] == urgent["child_job_ids"][0]
+    worker(node, "w2")
+    assert taken(node, "w2")["job"]["id"] == plain["child_job_ids"][0]
+
+
+def test_what_stands_in_the_way_of_a_job_fails_the_launch_and_leaves_no_job(node: TrialNode) -> None:
+    held = node.post("/mesh/lease/acquire", {"peer_id": "other-node", "resource": "the-one"})
+    assert held.status == 200, held
+    answer = node.post("/mesh/missions/launch", {"job": {"kind": "agent.echo", "resource": "the-one"}})
+    assert (answer.status, answer.json["code"]) == (409, "lease_conflict")
+    found = mission_of(node, answer.json["mission_id"])
+    assert (found["status"], found["child_job_ids"]) == ("failed", [])
+    assert not events(node, "mesh.mission.launched", "mesh.job.")
+
+
+def test_a_job_that_waits_for_an_approval_keeps_its_mission_waiting_and_a_no_fails_it(node: TrialNode) -> None:
+    made = launched(node, {"kind": "agent.echo", "policy": {"approval_required": True}})
+    assert made["status"] == "waiting"
+    approval = made["child_jobs"][0]["metadata"]["approval_id"]
+    assert node.post(f"/mesh/approvals/{approval}/resolve", {"decision": "rejected"}).status == 200
+    assert mission_of(node, made["id"])["status"] == "failed"
+
+
+def test_a_list_of_heavy_missions_ends_early(node: TrialNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "LIST_BYTES_MAX", 5_000)
+    for _ in range(3):
+        launched(node, {"kind": "agent.echo"}, metadata={"note": "x" * 2_000})
+    assert missions(node)["count"] == 2
+
+
+def test_missions_that_ended_longest_ago_are_forgotten_first_and_open_ones_never(node: TrialNode,
+                                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "KEPT_MAX", 2)
+    monkeypatch.setattr(table, "FORGOTTEN_AT_ONCE", 1)
+    waiting, done = launched(node), launched(node, {"kind": "agent.echo"})
+    last = launched(node)
+    assert [each["id"] for each in missions(node)["missions"]] == [last["id"], waiting["id"]]
+    assert node.get(f"/mesh/missions/{done['id']}").status == 404
+    full = node.post("/mesh/missions/launch", {"job": QUEUED})
+    assert (full.status, full.json["code"]) == (503, "busy")
+    assert node.get("/mesh/queue").json["count"] == 2
