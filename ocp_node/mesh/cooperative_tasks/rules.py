@@ -22,6 +22,7 @@ REQUEST_ID_LENGTH_MAX = 128
 SHARDS_MAX = 256
 TARGETS_MAX = 256
 JOBS_BYTES_MAX = 64 * 1024 * 1024        # of all shards together
+KEPT_JOB_BYTES_MAX = 64 * 1024           # of the base job as it is shown; its shards have it whole
 MERGED = ("payload", "requirements", "policy", "metadata")
 OVERRIDDEN = ("kind", "dispatch_mode")
 UNDER_WAY = frozenset({"queued", "retry_wait", *ACTIVE})
@@ -67,11 +68,15 @@ def check_size(asked: Wanted) -> None:
 
 
 def kept(base_job: Mapping[str, Any]) -> Members:
-    """The base job as it may be kept and shown: as it was sent, without the values of inline secrets."""
+    """The base job as it may be kept and shown: as it was sent, without values of inline secrets and what is large."""
     found = dict(base_job)
     for name in ("payload", "runtime"):
         if isinstance(found.get(name), dict):
             found[name] = without_values(found[name], {})
+    for name in sorted(found, key=lambda name: -len(jsontext.ascii_text(found[name]))):
+        size = len(jsontext.ascii_text(found))
+        if size > KEPT_JOB_BYTES_MAX and name != "kind":
+            found[name] = {"omitted_bytes": len(jsontext.ascii_text(found[name]))}
     return found
 
 

@@ -128,6 +128,12 @@ def test_a_base_job_is_kept_without_the_values_of_its_secrets() -> None:
     assert "hidden" not in repr(found) and found["payload"]["command"] == "c" and found["runtime"]["secrets"]["C"]["name"] == "n"
 
 
+def test_a_base_job_is_kept_without_what_is_large() -> None:
+    found = kept({"kind": "x", "payload": {"code": "y" * 100_000}, "policy": {"mode": "batch"}, "metadata": {"n": "z" * 100_000}})
+    assert found == {"kind": "x", "payload": {"omitted_bytes": 100_011}, "policy": {"mode": "batch"},
+                     "metadata": {"omitted_bytes": 100_008}}
+
+
 @pytest.mark.parametrize(("statuses", "state"), [
     (["completed"], "completed"), (["completed", "completed"], "completed"), (["completed", "queued"], "active"),
     (["running", "failed"], "active"), (["retry_wait", "checkpointed"], "active"), (["resuming"], "active"),

@@ -257,6 +257,18 @@ def test_a_task_that_was_cut_short_asks_for_attention_and_goes_on_when_repeated(
             assert beta.get("/mesh/queue").json["count"] == 1
 
 
+def test_old_tasks_that_are_over_are_forgotten_and_others_are_not(node: TrialNode) -> None:
+    launch(node, [{}], ECHO, "c-over")
+    launch(node, [{}], WAITS, "c-waits")
+    node.clock.advance(29 * 86_400)
+    launch(node, [{}], ECHO, "c-recent")
+    node.clock.advance(2 * 86_400)
+    launch(node, [{}], ECHO, "c-now")
+    assert [task["request_id"] for task in listed(node)] == ["c-now", "c-recent", "c-waits"]
+    with node.core.reader.snapshot() as connection:
+        assert connection.execute("SELECT count(*) FROM mesh_cooperative_shard").fetchone()[0] == 3
+
+
 # --- following
 
 def test_a_task_follows_its_shards_without_being_read(two: tuple[TrialNode, TrialNode]) -> None:

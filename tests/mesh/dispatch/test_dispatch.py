@@ -388,6 +388,19 @@ def test_a_peer_cannot_claim_a_job_of_ours_or_of_another_peer(node: TrialNode) -
         assert node.rooms["mesh.dispatch"].known("claimed-1").peer_id == "second-node"
 
 
+def test_an_order_is_answered_with_its_own_job_or_not_at_all(node: TrialNode) -> None:
+    def answer(method: str, path: str, headers: Members, body: Any) -> Any:
+        job_id = f"claimed-{body['body']['job']['payload']}" if path.endswith("submit") else "claimed-2"
+        return {"status": "queued", "job": claimed_job(job_id, "queued" if path.endswith("submit") else "completed")}
+
+    with scripted_peer(node, answer):
+        for number in (1, 2):
+            send(node, {**ECHO, "payload": number}, f"r-{number}", "liar-node")
+        found = node.post("/mesh/jobs/claimed-1/cancel", {})
+        refused(found, 502, "peer_unreachable", "the peer's answer names another job")
+        assert node.rooms["mesh.dispatch"].known("claimed-2").status == "queued"
+
+
 def test_what_a_peer_shows_is_brought_into_form_and_bounded(node: TrialNode) -> None:
     shown = claimed_job("claimed-1", "completed", metadata={"big": "x" * 300_000}, attempts=[{"id": 5}, "no", {"error": "e"}],
                         recovery="none", result_ref=[1], payload_inline={"secret": 1}, lease={"path": "/etc"}, odd_member=1,
