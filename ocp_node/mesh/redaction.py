@@ -10,6 +10,7 @@ from ..base import jsontext
 from ..store.events import Event, event_json, event_text
 
 NEVER = frozenset({"payload_inline", "lock_token", "registry_lock"})
+OF_BASE_JOBS = frozenset({"kind", "dispatch_mode", "requirements", "policy", "placement"})     # of a task's job, nothing else
 OF_EXECUTION = frozenset({"command", "inline_code", "env", "payload"})
 # Members of events that say more than the list of the same things shows to strangers.
 OF_EVENTS = {"mesh.secret.stored": frozenset({"scope", "name"}), "mesh.identity.rotated": frozenset({"reason"})}
@@ -29,6 +30,7 @@ def redacted(value: Any, within: str = "") -> Any:
 
 def _hidden(name: str, member: Any, within: str) -> bool:
     return (name in NEVER or within == "execution" and name in OF_EXECUTION or within == "job_spec" and name == "execution"
+            or within == "base_job" and name not in OF_BASE_JOBS
             or name == "path" and isinstance(member, str) and _absolute(member))
 
 

@@ -40,5 +40,6 @@ ROUTES = (
 
 START = ("mesh.secrets",)            # stored secrets must open, or the node does not start
 # Rooms with duties of their own, which nobody has to ask for: partial uploads run out, approvals expire, jobs that waited are
-# worked off, treaties end and wait for signatures, peers are told of a new key.
-DUTIES = ("mesh.artifacts", "mesh.approvals", "mesh.workers", "mesh.treaties", "mesh.identity")
+# worked off, treaties end and wait for signatures, peers are told of a new key, jobs at peers are followed.
+DUTIES = ("mesh.artifacts", "mesh.approvals", "mesh.workers", "mesh.treaties", "mesh.identity", "mesh.dispatch",
+          "mesh.cooperative_tasks")

@@ -67,6 +67,10 @@ def filled(node: ProcessNode) -> Kept:
     assert failed.status == 400, failed
     waits = {**run, "dispatch_mode": "queued", "payload": {"command": "true", "secrets": {"A": {"value": VALUES["waiting"]}}}}
     waiting = well(node.post("/mesh/jobs/submit", {"job": waits}))["job"]
+    shards = {"base_job": waits, "shards": [{}, {"payload": {"secrets": {"A": {"value": VALUES["waiting"]}}}}],
+              "target_peer_ids": [node.get("/mesh/manifest").json["organism_card"]["node_id"]]}
+    task = well(node.post("/mesh/cooperative-tasks/launch", shards))
+    well(node.post("/mesh/jobs/schedule", {"job": {**run, "kind": "demo"}}))
     invitation = well(node.post("/mesh/invitations", {}))
     artifacts = [each["id"] for each in node.get("/mesh/artifacts?limit=500").json["artifacts"]]
     grant = well(node.post("/mesh/grants", {"subject_peer_id": "friend", "scope": {"action": "artifact.read"}}))["grant"]
@@ -79,6 +83,7 @@ def filled(node: ProcessNode) -> Kept:
               "invitation": invitation["code"], "grant": grant["signature"], "first oscp token": party["token_a"],
               "session": session["access_token"]}
     ids = {"job_id": [done["id"], failed.json["job"]["id"], waiting["id"]], "artifact_id": artifacts,
+           "task_id": [task["id"]],
            "peer_id": [party["id"], "friend"], "invitation_id": [invitation["id"]], "user": ["admin"]}
     return Kept(node, ids, hidden, session["access_token"])
 

@@ -13,7 +13,6 @@ from ...base.errors import Refusal
 from ...core import Core, Rooms
 from ...http.lanes import gather
 from ..fitting import Members, line
-from ..parts import optional
 from ..peers.connecting import Wanted
 from ..peers.everyone import fresh
 from ..peers.peer import Peer
@@ -34,7 +33,6 @@ PARALLEL = 8
 ROUTES_OF_EACH = 4
 PEERS_MAX = 50
 STRANGERS_NAMED = 8
-NO_MISSIONS = "test missions are planned and not available on this node yet"
 ADMITTED = frozenset({"trusted", "partner", "market"})
 
 
@@ -191,12 +189,7 @@ class Activation:
     def _prove(self) -> None:
         if not self._wanted.run_proof:
             return
-        missions = optional(self._rooms, "mesh.missions")
-        if missions is None:
-            self._proof_error = NO_MISSIONS
-            self._result["proof_error"] = NO_MISSIONS
-            self._act("fix_needed", rules.WARNING, f"There was no proof: {NO_MISSIONS}.")
-            return
+        missions = self._rooms["mesh.missions"]
         error = self._launched(missions, f"{self._run.request_id}-proof", "proof")
         if error and self._wanted.repair and rules.failed_on_the_way(error):
             self._repair()
@@ -209,7 +202,7 @@ class Activation:
         self._act("proof_started", rules.RUNNING, "A test mission starts on every device of the mesh.",
                   details={"request_id": request_id})
         try:
-            launched = missions.test_mesh_launch(request_id=request_id[-200:], include_local=True, loopback=self._loopback,
+            launched = missions.test_mesh_launch(request_id=request_id, include_local=True, loopback=self._loopback,
                                                  seconds=self._seconds())
         except Refusal as refusal:
             self._act("fix_needed", rules.WARNING, f"The test mission could not be started: {refusal.message}")

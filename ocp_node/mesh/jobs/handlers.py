@@ -62,6 +62,13 @@ def submit(room: Jobs, call: Call) -> Wait | Write:
     return Write(keep, lambda answer: _kept(room, call, answer))
 
 
+def schedule(room: Jobs, call: Call) -> Reply:
+    """POST /mesh/jobs/schedule: the operator's job goes to the best node for it."""
+    from ..scheduler.scheduling import wanted
+    asked = wanted(call.body, room.ids.hex(32), call.caller.loopback)
+    return Reply(room.shown(room.rooms["mesh.scheduler"].scheduling.schedule(asked), call.caller))
+
+
 def _ours(room: Jobs, job: Members) -> Members:
     """The job, which is not aimed at another node: nobody hands on here what was signed for that one."""
     if (text(job.get("target"), "job.target") or room.node_id) != room.node_id:
@@ -92,9 +99,15 @@ def _ordered(room: Jobs, call: Call) -> tuple[Members, Any]:
     return dict(signed.body), signed
 
 
-def _for_job(room: Jobs, call: Call, signed: Any, act: Any) -> Write:
-    """`act(recovery, connection, job)` for the job of the path; a peer's order is taken for its own jobs only."""
+def _for_job(room: Jobs, call: Call, signed: Any, act: Any) -> Write | Reply:
+    """`act(recovery, connection, job)` for the job of the path; a peer's order is taken for its own jobs only, and an operator's
+    about a job that a peer has goes on to that peer."""
     job_id = call.path["job_id"]
+    at_peer = room.at_peer(job_id) if signed is None else None
+    if at_peer is not None:
+        verb = _path(call).rpartition("/")[2]
+        answer = room.dispatch.control(at_peer.peer_id, job_id, verb, call.body.document, loopback=call.caller.loopback or None)
+        return _kept(room, call, answer)
     recovery: Recovery = room.recovery
 
     def change(connection: WriteConnection) -> Members:
@@ -109,21 +122,21 @@ def _for_job(room: Jobs, call: Call, signed: Any, act: Any) -> Write:
     return Write(change, lambda answer: _kept(room, call, answer))
 
 
-def cancel(room: Jobs, call: Call) -> Write:
+def cancel(room: Jobs, call: Call) -> Write | Reply:
     """POST /mesh/jobs/{job_id}/cancel."""
     body, signed = _ordered(room, call)
     reason, operator = text(body.get("reason"), "reason", REASON_LENGTH_MAX), _operator(body, signed)
     return _for_job(room, call, signed, lambda recovery, connection, job: recovery.cancel(connection, job, reason, operator))
 
 
-def resume(room: Jobs, call: Call) -> Write:
+def resume(room: Jobs, call: Call) -> Write | Reply:
     """POST /mesh/jobs/{job_id}/resume."""
     body, signed = _ordered(room, call)
     asked = _recovery(body, signed, "operator_resume_latest")
     return _for_job(room, call, signed, lambda recovery, connection, job: recovery.resume(connection, job, asked, "", False))
 
 
-def resume_from_checkpoint(room: Jobs, call: Call) -> Write:
+def resume_from_checkpoint(room: Jobs, call: Call) -> Write | Reply:
     """POST /mesh/jobs/{job_id}/resume-from-checkpoint."""
     body, signed = _ordered(room, call)
     asked = _recovery(body, signed, "operator_resume_checkpoint")
@@ -133,7 +146,7 @@ def resume_from_checkpoint(room: Jobs, call: Call) -> Write:
     return _for_job(room, call, signed, lambda recovery, connection, job: recovery.resume(connection, job, asked, named, True))
 
 
-def restart(room: Jobs, call: Call) -> Write:
+def restart(room: Jobs, call: Call) -> Write | Reply:
     """POST /mesh/jobs/{job_id}/restart."""
     body, signed = _ordered(room, call)
     asked = _recovery(body, signed, "operator_restart")

@@ -1,11 +1,13 @@
 """Jobs that run while their submitter waits, a few at a time (OCP 0.1 inline jobs).
 
 No thread waits with the caller: the request is a long poll on the loop.  A submission takes a place first and is kept only
-then, so one that finds no place within ten seconds has left nothing behind.
+then, so one that finds no place within ten seconds has left nothing behind.  A long request that hands in jobs of its own, such
+as a mission, waits in its thread (`carry_out`) for the same places.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -43,9 +45,34 @@ class Inline:
     def wait(self, judged: Judged, keep: Callable[[WriteConnection], Members], answer: Callable[[Members], Members]) -> Wait:
         """What the submitter's request waits for.  `keep` is the change that keeps the job, `answer` words what is told of it."""
         ticket = Ticket(self, judged, keep, answer)
+        return Wait(ticket.ready, ticket.late, self._seconds(judged), (ticket.topic,), work=True)
+
+    def carry_out(self, judged: Judged, keep: Callable[[WriteConnection], Members]) -> Members:
+        """The same for a submitter that is a thread of this node: the answer itself, or what was raised instead.  Blocks."""
+        ticket = Ticket(self, judged, keep, lambda answer: answer)
+        settled = threading.Event()
+        listening: list[Callable[[], None]] = []
+
+        def look() -> None:
+            if ticket.settled:
+                settled.set()
+
+        def begin() -> None:
+            listening.append(self.core.signals.listen((ticket.topic,), look))
+            ticket.enter()
+            look()
+
+        self.core.loop.call_soon(begin)
+        settled.wait(self._seconds(judged))
+        self.core.loop.call_soon(lambda: listening.pop()())
+        reply = ticket.outcome() or ticket.late()
+        answer: Members = reply.body
+        return answer
+
+    def _seconds(self, judged: Judged) -> float:
+        """How long the end of a run is waited for at most."""
         seconds = judged.asked.spec["execution"]["timeout_seconds"] if judged.asked is not None else rules.BACKOFF_SECONDS_MAX
-        return Wait(ticket.ready, ticket.late, PLACE_SECONDS + seconds + self.core.settings.stop_grace_seconds + MORE_SECONDS,
-                    (ticket.topic,), work=True)
+        return float(PLACE_SECONDS + seconds + self.core.settings.stop_grace_seconds + MORE_SECONDS)
 
     def enter(self, ticket: Ticket) -> None:
         """The ticket takes a place, or stands in line for one."""
@@ -94,9 +121,22 @@ class Ticket:
 
     def ready(self) -> Reply | None:
         """The answer, once there is one."""
+        self.enter()
+        return self.outcome()
+
+    def enter(self) -> None:
+        """The submission is on its way."""
         if not self._entered:
             self._entered = True
             self._inline.enter(self)
+
+    @property
+    def settled(self) -> bool:
+        """There is an answer, or a refusal."""
+        return self._reply is not None or self._fault is not None
+
+    def outcome(self) -> Reply | None:
+        """The answer, once there is one; a refusal is raised."""
         if self._fault is not None:
             raise self._fault
         return self._reply

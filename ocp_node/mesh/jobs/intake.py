@@ -84,7 +84,7 @@ class Intake:
         if judged.reason:
             judged.asked = self._as_far_as_it_goes(judged, policy, seconds_max)
             return
-        document = judged.document = self._resolved(document, judged.origin, peer)
+        document = judged.document = self.resolved(document, peer)
         asked = judged.asked = specs.asked(document, judged.origin, judged.request_id, seconds_max,
                                            ours or _of_a_task(document, peer))
         self._check_secrets(asked, judged.origin, peer)
@@ -114,8 +114,8 @@ class Intake:
             spec = {**plain.spec, "kind": judged.kind, "policy": policy}
             return plain._replace(kind=judged.kind, policy=policy, spec=spec, payload={})
 
-    def _resolved(self, document: Mapping[str, Any], origin: str, peer: Any) -> Mapping[str, Any]:
-        """The job with its payload in it, where that was named by an artifact."""
+    def resolved(self, document: Mapping[str, Any], peer: Any = None) -> Mapping[str, Any]:
+        """The job of `peer`, or of our own operator, with its payload in it where that was named by an artifact of ours."""
         if document.get("payload") is not None:
             return document
         named = text(members(document.get("payload_ref"), "payload_ref").get("id"), "payload_ref.id")

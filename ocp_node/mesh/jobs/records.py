@@ -167,6 +167,9 @@ class Job:
     secret_delivery: list[dict]
     deduped: bool = False
     cancelled: bool = True
+    remote: bool = wire(default=False, about="a peer has the job; what is shown is what that peer says")
+    remote_peer_id: str = wire(default="", about="which peer")
+    resolution_error: str = wire(default="", about="why the peer could not be asked: it is shown as last seen")
 
 
 @record

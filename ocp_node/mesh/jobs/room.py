@@ -7,11 +7,11 @@ carries out itself, `inline` who waits for it meanwhile.  Here is what they shar
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import Refusal
-from ...contract.route import Call, Caller, Reply
+from ...contract.route import Call, Caller, Reply, Wait
 from ...core import Core, Rooms
 from ...crypto.boxes import CannotOpen
 from ..leases.rules import Conflict, Lease
@@ -30,6 +30,8 @@ from .table import Attempt, Job
 if TYPE_CHECKING:
     from ...crypto.identity import Identity
     from ...store.writer import WriteConnection
+    from ..dispatch.room import Dispatch
+    from ..dispatch.table import RemoteJob
     from .inline import Inline
     from .lanes import Outcome
     from .package import Package
@@ -132,6 +134,27 @@ class Jobs:
                 raise Refusal("not_found", "job not found")
             return job, self.json(connection, job)
 
+    @property
+    def dispatch(self) -> Dispatch:
+        """Where jobs are that peers have."""
+        found: Dispatch = self.rooms["mesh.dispatch"]
+        return found
+
+    def at_peer(self, job_id: str) -> RemoteJob | None:
+        """The job, when a peer has it for this node."""
+        with self.reader.snapshot() as connection:
+            return self.dispatch.find(connection, job_id) if table.status_of(connection, job_id) == "" else None
+
+    def show_remote(self, job: RemoteJob, caller: Caller) -> Reply | Wait:
+        """A job that a peer has: looked up there while it may still change, else as it ended; strangers see it as last seen, for
+        they make this node call nobody."""
+        def answer() -> Reply:
+            return Reply(self.shown(self.dispatch.shown(self.dispatch.known(job.job_id) or job), caller))
+
+        if not job.open or not caller.trusted_view:
+            return answer()
+        return self.dispatch.following.wait([(job.peer_id, job.job_id)], answer, caller)
+
     def find(self, connection: Any, job_id: str) -> Job | None:
         """The job, or None; inside a change or a snapshot."""
         return table.find(connection, job_id)
@@ -152,6 +175,18 @@ class Jobs:
     def submit_local(self, connection: WriteConnection, judged: Any) -> Members:
         """A job of this node's own, judged before (`intake.judge`), is kept."""
         return self.intake.keep(connection, judged)
+
+    def carry_out(self, judged: Any, keep: Callable[[WriteConnection], Members] | None = None) -> Members:
+        """What became of a job of this node's own, judged before: it waits in its queue, or was run to its end.
+
+        Blocks, for long requests.  `keep` is the change that keeps it, with whatever else belongs to it; a `Refusal` of it, or of
+        the run, is raised.
+        """
+        change = keep or (lambda connection: self.submit_local(connection, judged))
+        if not judged.inline or judged.refusal is not None:
+            return self.writer.run(change)
+        self.prepare()
+        return self.inline.carry_out(judged, change)
 
     def claim(self, connection: WriteConnection, job: Job, message: Any, worker_id: str, lease_seconds: int,
               child: Members) -> Attempt:
@@ -179,6 +214,11 @@ class Jobs:
     def save(self, connection: WriteConnection, job: Job) -> None:
         job.updated_at = connection.clock.text()
         table.save(connection, job)
+        from ..missions import tracking  # missions hear of it without their room, which nobody may have asked for
+        tracking.job_changed(connection, job)
+        if "cooperative_task" in job.metadata:
+            from ..cooperative_tasks import tracking as tasks
+            tasks.job_changed(connection, job.id, job.status)
 
     def finish(self, connection: WriteConnection, job: Job) -> None:
         """The job has ended: what only a run needs of it is forgotten, and who waits for it is told."""
@@ -371,15 +411,23 @@ def build(core: Core, rooms: Rooms) -> Jobs:
     return room
 
 
-def show(room: Jobs, call: Call) -> Reply:
-    """GET /mesh/jobs/{job_id}."""
-    job, made = room.known(call.path["job_id"])
+def show(room: Jobs, call: Call) -> Reply | Wait:
+    """GET /mesh/jobs/{job_id}: a job of this node, or one that a peer does for it."""
+    job_id = call.path["job_id"]
+    try:
+        job, made = room.known(job_id)
+    except Refusal:
+        at_peer = room.at_peer(job_id)
+        if at_peer is None:
+            raise
+        return room.show_remote(at_peer, call.caller)
     if call.caller.trusted_view:
         return Reply(shapes.job_text(job, made), media_type="application/json")
     return Reply(room.shown(made, call.caller))
 
 
 submit = handlers.submit
+schedule = handlers.schedule
 cancel = handlers.cancel
 resume = handlers.resume
 resume_from_checkpoint = handlers.resume_from_checkpoint

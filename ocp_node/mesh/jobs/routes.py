@@ -1,12 +1,12 @@
 """What may be asked under `/mesh/jobs`."""
 
 from ...contract.limits import ATTEMPT_BODY_BYTES_MAX, MESH_BODY_BYTES_MAX
-from ...contract.route import Auth, Lane, Route, planned
+from ...contract.route import Auth, Lane, Route
 
 ROUTES = (
     Route("mesh.jobs.show", "GET", "/mesh/jobs/{job_id}",
           "Show one job.",
-          Auth.PUBLIC, Lane.INLINE, "show", reply="Job",
+          Auth.PUBLIC, Lane.STREAM, "show", reply="Job",
           contract={"handler": "_handle_mesh_job_get", "group": "runtime", "response": "Job"}),
     Route("mesh.jobs.submit", "POST", "/mesh/jobs/submit",
           "Take in a job from a peer's signed envelope, or from the operator.",
@@ -14,13 +14,12 @@ ROUTES = (
           body_bytes_max=MESH_BODY_BYTES_MAX,
           contract={"handler": "_handle_mesh_job_submit", "group": "missions", "body": {"job": "signed_envelope|object"},
                     "request": "SignedEnvelope", "shapes": "JobSubmissionRequest", "response": "Object"}),
-    *planned((
-        Route("mesh.jobs.schedule", "POST", "/mesh/jobs/schedule",
-              "Choose the best node for a job and submit it there.",
-              Auth.OPERATOR, Lane.LONG, "schedule", body_bytes_max=MESH_BODY_BYTES_MAX,
-              contract={"handler": "_handle_mesh_job_schedule", "group": "missions",
-                        "body": {"job": "object", "request_id": "string"}, "response": "Object"}),
-    )),
+    Route("mesh.jobs.schedule", "POST", "/mesh/jobs/schedule",
+          "Choose the best node for a job and submit it there.",
+          Auth.OPERATOR, Lane.LONG, "schedule", reply="mesh.scheduler.records:Scheduled", body="mesh.scheduler.records:Schedule",
+          body_bytes_max=MESH_BODY_BYTES_MAX,
+          contract={"handler": "_handle_mesh_job_schedule", "group": "missions",
+                    "body": {"job": "object", "request_id": "string"}, "response": "Object"}),
     Route("mesh.jobs.resume_from_checkpoint", "POST", "/mesh/jobs/{job_id}/resume-from-checkpoint",
           "Queue a stopped job again from a named checkpoint.",
           Auth.SIGNED_OR_OPERATOR, Lane.WORKER, "resume_from_checkpoint", reply="Recovered", body="ResumeFrom",

@@ -25,10 +25,10 @@ def job_json(job: Job, attempts: Sequence[Attempt], queue: Members, lease: Mappi
     made = _job_json(job, attempts, queue, lease)
     metadata = made["metadata"]
     for name in _REFS:
-        made[name] = _placed(made[name], base_url)
+        made[name] = placed(made[name], base_url)
         if name in metadata:
-            metadata[name] = _placed(metadata[name], base_url)
-    made["result_artifacts"] = {role: _placed(ref, base_url) for role, ref in made["result_artifacts"].items()}
+            metadata[name] = placed(metadata[name], base_url)
+    made["result_artifacts"] = {role: placed(ref, base_url) for role, ref in made["result_artifacts"].items()}
     if "result_artifacts" in metadata:
         metadata["result_artifacts"] = made["result_artifacts"]
     return made
@@ -48,7 +48,7 @@ def job_text(job: Job, made: Members) -> str:
     return jsontext.spliced(made, texts)
 
 
-def _placed(ref: Members, base_url: str) -> Members:
+def placed(ref: Members, base_url: str) -> Members:
     """The reference with the address that this node has now; it may have been another when the artifact was made."""
     url = ref.get("download_url") or ""
     if not url or url.startswith(base_url + _PLACE):

@@ -86,3 +86,16 @@ def remote_events(connection: sqlite3.Connection, peer_id: str, limit: int) -> l
                               "FROM mesh_remote_event WHERE peer_id = ? ORDER BY remote_seq DESC LIMIT ?", (peer_id, limit))
     return [{"seq": row[0], "id": row[1], "event_type": row[2], "request_id": row[3], "payload": jsontext.load(row[4]),
              "created_at": row[5], "synced_at": row[6]} for row in rows]
+
+
+def newest_of(connection: sqlite3.Connection, peer_id: str, types: Sequence[str], job_ids: Sequence[str]) -> dict[str, str]:
+    """Which of `types` the peer's log tells last of each of these jobs; jobs of which it tells nothing are left out."""
+    wanted, found = set(job_ids), dict[str, tuple[int, str]]()
+    for kind in types:
+        for seq, payload in connection.execute("SELECT remote_seq, payload FROM mesh_remote_event WHERE peer_id = ? AND "
+                                               "event_type = ? ORDER BY remote_seq DESC LIMIT 500", (peer_id, kind)):
+            told = jsontext.load(payload)
+            job_id = told.get("job_id") if isinstance(told, dict) else None
+            if isinstance(job_id, str) and job_id in wanted and found.get(job_id, (0, ""))[0] < seq:
+                found[job_id] = (int(seq), kind)
+    return {job_id: kind for job_id, (_, kind) in found.items()}

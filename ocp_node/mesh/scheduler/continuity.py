@@ -56,7 +56,7 @@ def aligned(wishes: Wishes, device_class: str, roles: Sequence[str], capabilitie
     if wishes.dormant:
         reasons += [("long_dormancy_ok", 0), *_if(capabilities.get("long_sleep"), "long_sleep_capable", 80),
                     *_if("vessel" in roles, "habitat_vessel", 40)]
-    matched = device_class if device_class in wishes.device_classes else ""
+    matched = device_class in wishes.device_classes
     if wishes.device_classes:
         reasons.append(("continuity_preferred_device_class", 260) if matched else ("continuity_device_class_miss", 0))
     if wishes.treaty_requirements:

@@ -154,6 +154,17 @@ def peer(found: Peer, job: Job, now: float) -> Candidate:
     return Candidate("peer", found.peer_id, tally.points, tally.reasons, shown)
 
 
+def barred(found: Peer, job: Job) -> str:
+    """Why the job may not go to the peer however it is chosen, or "": its trust, and where the job says it must not go."""
+    placement, floor = job.placement, job.placement["trust_floor"]
+    return next((reason for holds, reason in (
+        (placement["stay_local"], "stay_local"),
+        (floor and FLOOR_ORDER.index(found.trust_tier) < FLOOR_ORDER.index(floor), "trust_floor_denied"),
+        (placement["avoid_public"] and public_lane(found), "avoid_public"),
+        (not may_touch(found.trust_tier, job.classification) or found.trust_tier not in TRUST_POINTS, "policy_denied"),
+    ) if holds), "")
+
+
 def _refuses(found: Peer, job: Job, load: Mapping[str, Any], now: float) -> str:
     """The first reason why the peer is no place for the job, or ""."""
     placement, profile = job.placement, found.device_profile

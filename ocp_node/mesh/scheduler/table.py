@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from ...base import jsontext
@@ -14,6 +15,7 @@ _SHOWN = ("id", "request_id", "job_id", "job_kind", "status", "strategy", "targe
 _JSON = ("placement", "selected", "candidates")
 _COLUMNS = ", ".join(_SHOWN)
 KEPT_MAX = 500
+ERROR_LENGTH_MAX = 500
 
 
 def add(connection: sqlite3.Connection, decision: Members) -> None:
@@ -24,6 +26,24 @@ def add(connection: sqlite3.Connection, decision: Members) -> None:
     connection.execute("DELETE FROM mesh_scheduler_decision WHERE number <= ?", ((cursor.lastrowid or 0) - KEPT_MAX,))
 
 
+def set_job(connection: sqlite3.Connection, decision_id: str, job_id: str) -> None:
+    """The job of the decision has this id."""
+    connection.execute("UPDATE mesh_scheduler_decision SET job_id = ? WHERE id = ?", (job_id, decision_id))
+
+
+def set_failed(connection: sqlite3.Connection, decision_id: str, error: str) -> None:
+    """The job did not get where the decision wanted it."""
+    connection.execute("UPDATE mesh_scheduler_decision SET status = 'failed', error = ? WHERE id = ?",
+                       (error[:ERROR_LENGTH_MAX], decision_id))
+
+
+def by_request(connection: sqlite3.Connection, request_id: str) -> Members | None:
+    """The decision by which this request got its job, else the newest one about it."""
+    row = connection.execute(f"SELECT {_COLUMNS}, error FROM mesh_scheduler_decision WHERE request_id = ? "
+                             "ORDER BY job_id <> '' DESC, number DESC LIMIT 1", (request_id,)).fetchone()
+    return None if row is None else _made(row)
+
+
 def listed(connection: sqlite3.Connection, limit: int, status: str, target_type: str) -> list[Members]:
     """Decisions, newest first; the table never holds more than `KEPT_MAX`."""
     where, values = "1", []
@@ -31,10 +51,11 @@ def listed(connection: sqlite3.Connection, limit: int, status: str, target_type:
         if value:
             where += f" AND {name} = ?"
             values.append(value)
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM mesh_scheduler_decision WHERE {where} ORDER BY number DESC LIMIT ?",
+    rows = connection.execute(f"SELECT {_COLUMNS}, error FROM mesh_scheduler_decision WHERE {where} ORDER BY number DESC LIMIT ?",
                               (*values, limit))
-    found = []
-    for row in rows:
-        decision = dict(zip(_SHOWN, row, strict=True))
-        found.append(decision | {name: jsontext.load(decision[name]) for name in _JSON})
-    return found
+    return [_made(row) for row in rows]
+
+
+def _made(row: Sequence[Any]) -> Members:
+    decision = dict(zip(_SHOWN, row, strict=False))
+    return decision | {name: jsontext.load(decision[name]) for name in _JSON} | ({"error": row[-1]} if row[-1] else {})

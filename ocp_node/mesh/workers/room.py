@@ -14,7 +14,7 @@ from ...base.errors import Refusal
 from ...contract.route import Call, Reply, Wait, Write
 from ...core import Core, Rooms
 from ..lists import bounded
-from ..queue.rules import Needs, lease_seconds
+from ..queue.rules import RESOURCES, Needs, lease_seconds
 from ..values import integer, text, unique, words, wrong
 from . import rules, table
 from .table import Worker
@@ -111,6 +111,16 @@ class Workers:
         """Which needs this worker can meet."""
         node = frozenset(self.rooms["mesh.manifest"].available_names())
         return lambda needs: rules.able(needs, worker.capabilities, worker.resources, node)
+
+    def matching(self, kind: str, capabilities: frozenset[str], resources: Members) -> tuple[int, int]:
+        """How many workers can do such a job of this node, and how many of them at once now."""
+        wanted = {name: resources[name] for name in RESOURCES if resources.get(name)}
+        needs = Needs(kind, self.node_id, capabilities, wanted)
+        with self._core.reader.snapshot() as connection:
+            known = [worker for worker in table.listed(connection, COUNTED_MAX) if self.json(worker)["status"] != rules.STALE
+                     and self.fits(worker)(needs)]
+        serving = [worker for worker in known if worker.status in rules.SERVING]
+        return len(known), sum(max(0, worker.max_concurrent_jobs - worker.active_attempts) for worker in serving)
 
     def spoken(self, connection: WriteConnection, worker_id: str) -> Worker:
         """The worker, which has just spoken."""

@@ -16,7 +16,7 @@ from ocp_node.base.clock import SetClock
 from ocp_node.base.errors import Refusal
 from ocp_node.base.records import decode
 from ocp_node.mesh.autonomy import table
-from ocp_node.mesh.autonomy.activation import NO_MISSIONS, Activation
+from ocp_node.mesh.autonomy.activation import Activation
 from ocp_node.mesh.autonomy.records import Activate
 from ocp_node.mesh.autonomy.rules import RUNNING, Run
 from tests.support.node import FROM_LAN, TrialNode
@@ -310,14 +310,15 @@ def test_a_proof_that_does_not_succeed_leaves_a_partial_pass(alpha: TrialNode, b
     assert (run.status, len(missions.asked)) == ("partial", asked) and run.result["proof_error"]
 
 
-def test_without_test_missions_the_pass_says_so(alpha: TrialNode, beta: TrialNode) -> None:
-    from ocp_node.mesh.parts import optional
-    if optional(alpha.rooms, "mesh.missions") is not None:
-        pytest.skip("test missions are there")
+def test_the_proof_is_a_test_mission_that_runs_on_every_device(alpha: TrialNode, beta: TrialNode) -> None:
     connect(alpha, beta)
-    told = activate(alpha)
-    assert told["status"] == "partial" and told["result"]["proof_error"] == NO_MISSIONS and told["proof"] == {}
-    assert kinds(told)[-1] == ("fix_needed", "warning") and "planned" in told["actions"][-1]["summary"]
+    told = activate(alpha, request_id="real")
+    assert (told["status"], kinds(told)[-1]) == ("completed", ("proof_completed", "ok"))
+    mission = alpha.get(f"/mesh/missions/{told['proof']['mission']['id']}").json
+    assert (mission["status"], mission["request_id"]) == ("completed", "real-proof")
+    assert sorted(job["target"] for job in mission["child_jobs"]) == sorted(told["proof"]["mesh"]["target_peer_ids"])
+    shown = alpha.get("/mesh/app/status").json["latest_proof"]
+    assert (shown["mission_id"], shown["status"]) == (mission["id"], "completed")
 
 
 def test_without_any_route_a_missing_proof_needs_attention(alpha: TrialNode) -> None:

@@ -55,7 +55,7 @@ _TOKEN_ALPHA = {"alpha": plain("alpha", token="change-me", caller=LAN_CLIENT, pr
                 "beta": plain("beta")}
 _HELPING = {"http://127.0.0.1:29482": "beta", "http://127.0.0.1:29484": "delta"}
 _MISSIONS = {"alpha-node": plain("alpha", programs=True, files={"demo.wasm": "a component"}),
-             "beta-node": plain("beta"), "delta-node": plain("delta", token="example-token"),
+             "beta-node": plain("beta", profile={"enable_docker": "off"}), "delta-node": plain("delta", token="example-token"),
              "phone-node": Machine("phone-node", "Phone", profile={"device_class": "light", "form_factor": "phone"})}
 
 LABS: Mapping[str, tuple[Lab, ...]] = {
@@ -149,6 +149,51 @@ class Queued(NamedTuple):
                          metadata={"checkpoint": {"cursor": 1}}))
 
 
+class Packed(NamedTuple):
+    """A mission with one job that the capture made without writing it down, by the names it gave to it."""
+    machine: str
+    worker: str
+    request_id: str
+    mission_id: str
+    job_id: str = ""
+
+    def launch(self, **more: Any) -> Step:
+        metadata = {"resumability": {"enabled": True}, "checkpoint_policy": {"enabled": True, "mode": "manual"}}
+        job = {"kind": "python.inline", "dispatch_mode": "queued", "requirements": {"capabilities": ["python"]},
+               "policy": {"classification": "trusted", "mode": "batch"}, "payload": {"code": "print(1)"}, "metadata": metadata}
+        return Step(self.machine, "POST", "/mesh/missions/launch", {
+            "request_id": self.request_id, "title": f"Mission {self.request_id}", "intent": "Recovery", "job": job, **more},
+            learn={self.mission_id: "id", self.job: "child_job_ids.0"})
+
+    @property
+    def job(self) -> str:
+        return self.job_id or f"job-of-{self.request_id}"
+
+    @property
+    def attempt(self) -> str:
+        return f"attempt-of-{self.request_id}"
+
+    def claim(self) -> Step:
+        return Step(self.machine, "POST", f"/mesh/workers/{self.worker}/claim", {"job_id": self.job},
+                    learn={self.attempt: "attempt.id"})
+
+    def end(self, what: str, **body: Any) -> Step:
+        return Step(self.machine, "POST", f"/mesh/jobs/attempts/{self.attempt}/{what}", body,
+                    learn={f"checkpoint-of-{self.request_id}": "job.latest_checkpoint_ref.id"})
+
+    def left_at(self, **more: Any) -> tuple[Step, ...]:
+        """The mission's job has failed and left a checkpoint."""
+        return self.launch(**more), self.claim(), self.end("fail", error="stopped", retryable=False,
+                                                           metadata={"checkpoint": {"cursor": self.request_id}})
+
+    def export(self, vessel_id: str) -> Step:
+        return Step(self.machine, "POST", f"/mesh/missions/{self.mission_id}/continuity/export", {"dry_run": False},
+                    learn={vessel_id: "vessel_ref.id", f"witness-of-{self.request_id}": "witness_ref.id"})
+
+    def lose(self, what: str) -> Step:
+        return Step(self.machine, "DELETE", f"/mesh/artifacts/{what}-of-{self.request_id}")
+
+
 def _at_beta(request_id: str, job_id: str, message_id: str = "") -> Queued:
     return Queued("beta-node", "w1", request_id, job_id, message_id)
 
@@ -165,6 +210,14 @@ _POINT_3 = _at_beta("s-cp3", "af1b5377-5410-409b-9af4-dab0f6d52380")
 _NO_POINT = _at_beta("s-nocp", "8b04068a-fb52-466f-9584-2500a0f0b25d")
 _RETRIED = _at_beta("s-retry", "b1fd8738-43dd-4a00-8d0c-a0e0154d103d")
 _CANCELLED = _at_beta("s-c1", "ab96d1ce-a98c-4885-aa1c-7c35374f04a5", "d6f780e3-4500-4fa7-86f8-ef21e8c60bbb")
+_LOCAL = Packed("alpha-node", "alpha-w", "m-1", "e0a9d0d5-a1c2-4667-b147-70bd65f80c36", "1bb3dd62-4912-4c63-814e-5abf1913d9c2")
+_STOPPED = Packed("alpha-node", "alpha-w", "m-can", "a6ee5054-e1b4-42c1-aafb-7fe0a4924bf7")
+_SEALED = Packed("alpha-node", "alpha-w", "m-cp", "8b22ad8a-3d2e-420c-be8f-59d16b141741")
+_BOUND = Packed("alpha-node", "alpha-w", "m-treaty", "2957311a-e1f4-4bf3-9382-2ebce7827210")
+_LOST = Packed("alpha-node", "alpha-w", "m-gone", "cd24d707-fc1e-4222-8db3-94791977cea4")
+_NAMED = Packed("alpha-node", "alpha-w", "m-named", "14aa8744-25a2-45d6-b995-784e873f9adb")
+_PHONE = Packed("phone-node", "phone-w", "m-phone", "68d2e9b9-089a-4790-90e2-1c98db10c53d")
+_STORAGE = {"treaty_id": "treaty/storage-v1", "title": "Storage Continuity Treaty", "status": "suspended"}
 _OPS = tuple(Queued("alpha", "alpha-w1", f"ops-job-{number}", job_id, message_id) for number, job_id, message_id in (
     (1, "3c34fd19-56ea-410e-bad2-b1903acfa7ea", "d9583aed-03a8-429c-8722-4b3c7cef8898"),
     (2, "433ca03a-e711-45e6-bf80-f2ad7c8c91f6", "08234996-d197-42c2-9e72-baf0e40dea99"),
@@ -213,6 +266,9 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
         "policy": {"classification": "trusted", "mode": "batch"}, "payload": {"command": "true"}}}, "gamma-node", "tx-dk1"),),
     ("missions", 55): (Step("alpha-node", "POST", "/mesh/jobs/submit", {"job": _RAN},
                             learn={"79dcf231-9e7a-4cf5-96ca-2939ba252748": "job.id"}),),
+    ("missions", 64): (Step("alpha-node", "POST", "/mesh/jobs/submit", {"job": {
+        **_RAISED, "payload": {"code": "import sys; print('py', sys.argv[1:])", "args": ["a", "b"]}, "metadata": {}}},
+        learn={"429a7f50-60cb-4972-9f3e-c24ec4d6ecd2": "job.result_ref.id"}),),
     ("missions", 82): (_ONE.submit(retry_policy={"max_attempts": 2}),),
     ("missions", 83): (_ONE.claim("135c1a20-472d-4192-a75a-6cae69d0c0be"),),
     ("missions", 84): (Step("beta-node", "POST", "/mesh/workers/w2/heartbeat", {"status": "active"}),),
@@ -235,6 +291,32 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
     ("missions", 142): (_CANCELLED.order("cancel"),),
     ("missions", 143): (_CANCELLED.claim("0d657989-ddf7-478e-bdcb-1bbb60691c24"), _NO_POINT.order("cancel"),
                         _POINT_2.order("cancel")),
+    ("missions", 188): (Step("alpha-node", "POST", "/mesh/workers/register", {"worker_id": "alpha-w", "capabilities": [
+        "python"]}), _LOCAL.claim()),
+    ("missions", 190): (_LOCAL.end("complete", result={"n": 1}),),
+    ("missions", 203): (_STOPPED.launch(title="Cancel me"),),
+    ("missions", 205): _SEALED.left_at(),
+    ("missions", 221): _BOUND.left_at(continuity={"treaty_requirements": ["treaty/storage-v1"]}),
+    ("missions", 225): (Step("alpha-node", "POST", "/mesh/treaties/propose", _STORAGE),),
+    ("missions", 227): (*_LOST.left_at(), _LOST.export("1a99b981-03a5-40d5-aeb3-f12d8a3b363c"), _LOST.lose("checkpoint")),
+    ("missions", 230): (_LOST.lose("witness"),),
+    ("missions", 232): (_SEALED.claim(), _SEALED.end("complete", result={"n": 1})),
+    ("missions", 235): _NAMED.left_at(),
+    ("missions", 245): (Step("phone-node", "POST", "/mesh/workers/register", {"worker_id": "phone-w",
+                                                                              "capabilities": ["python"]}),
+                        *_PHONE.left_at(continuity={"checkpoint_strategy": "manual"})),
+    ("missions", 266): (Step("alpha-node", "POST", "/mesh/missions/test-launch", {"peer_id": "beta-node", "request_id": "t-1"}),),
+    ("missions", 267): (Step("alpha-node", "POST", "/mesh/peers/gamma-node/trust", {"trust_tier": "blocked"}),),
+    ("missions", 268): (Step("alpha-node", "POST", "/mesh/peers/gamma-node/trust", {"trust_tier": "trusted"}),),
+    ("missions", 296): (Step("alpha-node", "POST", "/mesh/missions/test-launch", {"peer_id": "gamma-node", "request_id": "t-off"},
+                             learn={"ec36b4d1-006a-46c7-aa7e-8bf61f499777": "mission_id"}),),
+    ("missions", 178): (Step("alpha-node", "POST", "/mesh/jobs/schedule", {
+        "job": {"kind": "agent.echo", "payload": {}, "target": "beta-node"}, "request_id": "d-remote"},
+        learn={"a21643a5-ad1d-4d2d-900c-bb308f8b9a65": "job.id"}),),
+    ("missions", 292): (Step("alpha-node", "POST", "/mesh/cooperative-tasks/launch", {
+        "request_id": "c-6", "target_peer_ids": ["alpha-node", "beta-node"], "shards": [{}, {}],
+        "base_job": {"kind": "agent.echo", "policy": {"classification": "trusted", "mode": "batch"}, "payload": {"m": "n"}}},
+        learn={"b41f7076-fd67-4095-ada4-531b7401ad0a": "id"}),),
     ("ops", 28): (Step("delta", "POST", "/mesh/device-profile", {"device_profile": _GPU}),
                   *(Step(machine, "POST", "/mesh/workers/register", _WORKER) for machine in ("beta", "delta")),
                   Step("alpha", "POST", "/mesh/peers/connect", {"base_url": "http://127.0.0.1:29482"}, seconds=1),
@@ -302,6 +384,9 @@ STEPS: Mapping[tuple[str, int], tuple[Step | tuple[str, str, str, Any], ...]] = 
     ("artifacts", 100): (("alpha", "POST", "/mesh/treaties/propose", {"treaty_id": "treaty/custody-v1", "title": "Custody"}),),
 }
 
+# Nodes that were gone from an exchange on.
+STOPPED: Mapping[tuple[str, int], tuple[str, ...]] = {("missions", 293): ("beta-node",)}
+
 # Seconds that pass before an exchange, where the file does not say so.
 PAUSES: Mapping[tuple[str, int], int] = {("runtime", 42): 2, ("artifacts", 64): 2, ("missions", 108): 61, ("missions", 135): 61}
 
@@ -322,6 +407,7 @@ STORED: Mapping[tuple[str, int], tuple[Stored, ...]] = {
                             for artifact_id, word in (("94483ffd-92b2-4a14-b213-c90dae0aef8e", "trusted"),
                                                       ("447899ef-165e-487b-8628-bd7a1b3e7135", "private"),
                                                       ("3a0bdddb-94e1-4029-a1a5-10bfa3d56afd", "public"))),
+    ("missions", 215): (_text("alpha-node", "41554483-5a8e-48f7-944d-4d1029575f53", "not json", artifact_kind="vessel"),),
     ("artifacts", 72): (("beta", "1eb02017-2b84-463b-8cf8-b881fb4cf359", b'{"layers": [], "schemaVersion": 2}', {
         "media_type": "application/json", "metadata": {**_SENT, "artifact_kind": "bundle", "job_id": "job-r"},
         "owner_peer_id": "tester-node",

@@ -156,9 +156,9 @@ class Replay:
             more: dict[str, Any] = {"operator_token": machine.token} if machine.token else {}
             if machine.programs:
                 more["environment"] = {"PATH": stand_ins(self.folder / "programs")}
+            usual = {"trusted_proxies": ("127.0.0.1",), "allow_loopback_peers": True, "enable_docker": "on"}
             self._nodes[name] = TrialNode(folder, clock=self.clock, node_id=machine.node_id, display_name=machine.display_name,
-                                          trusted_proxies=("127.0.0.1",), allow_loopback_peers=True, enable_docker="on", **more,
-                                          **machine.profile)
+                                          **{**usual, **more, **machine.profile})
             for file_name, content in machine.files.items():
                 place = Path(self._nodes[name].settings.workspace_root, file_name)
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -189,6 +189,8 @@ class Replay:
             return Outcome("not sent")
         self._tell_time(exchange)
         name = self.machine_of(exchange)
+        for machine in labs.STOPPED.get((exchange.file, exchange.index), ()):
+            self._nodes.pop(machine).stop()
         for machine, artifact_id, data, members in labs.STORED.get((exchange.file, exchange.index), ()):
             self._store(machine, artifact_id, data, members)
         for step in labs.STEPS.get((exchange.file, exchange.index), ()):
@@ -214,7 +216,7 @@ class Replay:
         _, _, answer = self.send(step.machine, step.method, self._named(step.path), body, {"X-OCP-Operator-Token": token} if token
                                  else {})
         for captured, place in step.learn.items():
-            found = functools.reduce(lambda value, member: value.get(member) or {}, place.split("."), plain(answer))
+            found = functools.reduce(_inside, place.split("."), plain(answer))
             self.names |= {captured: found} if isinstance(found, str) else {}
         self.clock.advance(step.seconds)
 
@@ -367,7 +369,7 @@ def _error_found(deviation: Deviation | None, error: str, body: Any, answer: Any
     if wanted and text != wanted:
         yield f"error: {wanted!r} expected, {text!r} found"
     issues = body.get("protocol_validation") if isinstance(body, dict) else None
-    if issues is not None and issues != answer.get("protocol_validation"):
+    if issues is not None and unnamed(issues) != unnamed(answer.get("protocol_validation")):
         yield f"protocol_validation: {issues} expected, {answer.get('protocol_validation')} found"
 
 
@@ -381,7 +383,9 @@ def _expected(exchange: Exchange, error: str) -> int:
 
 def _names_peer(exchange: Exchange) -> bool:
     body = exchange.request["body"]
-    return isinstance(body, dict) and bool(body.get("peer_id"))
+    job = body.get("job") if isinstance(body, dict) else None
+    return isinstance(body, dict) and bool(body.get("peer_id") or body.get("target_peer_ids")
+                                           or isinstance(job, dict) and job.get("target"))
 
 
 @functools.cache
@@ -392,6 +396,18 @@ def _by_place() -> Mapping[tuple[str, int], Deviation]:
 def deviation_of(exchange: Exchange) -> Deviation | None:
     """The entry of the table that names this exchange."""
     return _by_place().get((exchange.file, exchange.index))
+
+
+def unnamed(value: Any) -> str:
+    """The value as text, without the names that nodes give to things."""
+    return shapes.ID.sub("a-name", json.dumps(value, sort_keys=True))
+
+
+def _inside(value: Any, member: str) -> Any:
+    """The member of an object, or the entry of a list; {} when there is none."""
+    if isinstance(value, list):
+        return value[int(member)] if int(member) < len(value) else {}
+    return value.get(member) or {} if isinstance(value, dict) else {}
 
 
 # --- small things ------------------------------------------------------------------------------------------------------------

@@ -228,7 +228,7 @@ def test_durable_work_prefers_nodes_that_keep_things() -> None:
                                         "trusted_continuity_lane", "long_dormancy_ok", "continuity_preferred_device_class",
                                         "treaty_requirements_present"]
     shown = candidate.continuity_alignment
-    assert (shown["active"], shown["matched_device_class"], shown["matched_habitat_roles"]) == (True, "relay", ["archive"])
+    assert (shown["active"], shown["matched_device_class"], shown["matched_habitat_roles"]) == (True, True, ["archive"])
 
 
 def test_a_recovery_hint_names_device_classes_first() -> None:

@@ -1,0 +1,1 @@
+"""Jobs that peers do for this node."""

@@ -1,0 +1,224 @@
+"""Looking after jobs that peers have: each is looked up ever more seldom until it has ended, and at once when somebody asks.
+
+One ticker does all the asking, a few peers at a time; readers wait for it on the loop, or on a thread of their own.  A peer that
+cannot be reached is asked once for all its jobs, and what is imported of its log tells meanwhile how they stand.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ...base.errors import Refusal
+from ...contract.route import Caller, Reply, Wait
+from ...core import Core, Rooms
+from ...http.lanes import gather
+from ...store.events import Event
+from . import rules, table
+
+if TYPE_CHECKING:
+    from ...store.writer import WriteConnection
+    from .room import Dispatch
+
+Members = dict[str, Any]
+PARALLEL = 4
+JOBS_OF_A_PEER_MAX = 32               # looked up in one turn
+OPEN_MAX = 5_000
+STEP_SECONDS = 10.0
+FRESH_SECONDS = 1.0                   # reads of who is no operator make a peer be asked about a job no more often
+AGAIN_SECONDS_MAX = 60.0
+
+
+class Watch:
+    """A job that is looked after."""
+
+    __slots__ = ("peer_id", "since", "looked_at", "due_at", "asked", "done", "error")
+
+    def __init__(self, peer_id: str, now: float) -> None:
+        self.peer_id = peer_id
+        self.since = now
+        self.looked_at: float | None = None
+        self.due_at = now + rules.pause(0.0)
+        self.asked = 0                   # how often somebody wanted it looked up ...
+        self.done = 0                    # ... and how many of these had been before the last look began
+        self.error = ""
+
+    @property
+    def wanted(self) -> bool:
+        return self.asked > self.done
+
+
+class Following:
+    """The jobs that are looked after, by their ids."""
+
+    def __init__(self, core: Core, rooms: Rooms, dispatch: Dispatch) -> None:
+        self._core = core
+        self._rooms = rooms
+        self._dispatch = dispatch
+        self._watched: dict[str, Watch] = {}
+        self._synced: set[str] = set()               # peers whose log was imported since the last turn
+        self._lock = threading.Lock()
+        self._turned = threading.Condition(self._lock)
+        with core.reader.snapshot() as connection:
+            left = table.open_jobs(connection, OPEN_MAX)
+        for peer_id, job_id in left:
+            self._watched[job_id] = Watch(peer_id, self._now())
+        core.feed.listen(self._hear)
+        self._ticker = core.tickers.add("mesh-dispatch", self._step)
+
+    def _now(self) -> float:
+        return self._core.clock.monotonic()
+
+    # --- from any thread
+
+    def watch(self, peer_id: str, job_id: str) -> None:
+        """The job is looked after from now on."""
+        with self._lock:
+            if len(self._watched) < OPEN_MAX:
+                self._watched.setdefault(job_id, Watch(peer_id, self._now()))
+        self._ticker.wake()
+
+    def trouble(self, job_id: str) -> str:
+        """Why the job could not be looked up the last time; "" when it could."""
+        watch = self._watched.get(job_id)
+        return watch.error if watch is not None else ""
+
+    def look(self, jobs: Iterable[tuple[str, str]], seconds: float, fresh_seconds: float = 0.0) -> None:
+        """The jobs (peer and id) have been looked up since this call, or `seconds` have passed.  Blocks."""
+        keys = self._want(jobs, fresh_seconds)
+        with self._turned:
+            self._turned.wait_for(lambda: self._settled(keys), seconds)
+
+    def wait(self, jobs: Iterable[tuple[str, str]], answer: Callable[[], Reply], caller: Caller) -> Reply | Wait:
+        """`answer()` once these jobs (peer and id) have been looked up, or with what is known after a while.  On the loop."""
+        keys = self._want(jobs, 0.0 if caller.operator else FRESH_SECONDS)
+        if not keys:
+            return answer()
+        topics = tuple(_topic(job_id) for job_id in keys)
+        return Wait(lambda: answer() if self._is_settled(keys) else None, answer, rules.READ_SECONDS, topics)
+
+    def _want(self, jobs: Iterable[tuple[str, str]], fresh_seconds: float) -> dict[str, int]:
+        """Those of the jobs that have to be looked up, which will be done next, and by which look they are."""
+        now, keys = self._now(), dict[str, int]()
+        with self._lock:
+            for peer_id, job_id in jobs:
+                watch = self._watched.setdefault(job_id, Watch(peer_id, now))
+                if watch.looked_at is None or now - watch.looked_at >= fresh_seconds:
+                    watch.asked += 1
+                    keys[job_id] = watch.asked
+        if keys:
+            self._ticker.wake()
+        return keys
+
+    def _is_settled(self, keys: Mapping[str, int]) -> bool:
+        with self._lock:
+            return self._settled(keys)
+
+    def _settled(self, keys: Mapping[str, int]) -> bool:
+        return all(job_id not in self._watched or self._watched[job_id].done >= asked for job_id, asked in keys.items())
+
+    def _hear(self, events: Sequence[Event]) -> None:
+        """On the loop: what was imported of a peer's log may tell of its jobs."""
+        synced = {event.peer_id for event in events if event.event_type == "mesh.peer.synced"}
+        if synced and synced & {watch.peer_id for watch in list(self._watched.values())}:
+            with self._lock:
+                self._synced |= synced
+            self._ticker.wake()
+
+    # --- on the ticker's thread
+
+    def _step(self) -> float | None:
+        with self._lock:
+            synced, self._synced = self._synced, set()
+        for peer_id in synced:
+            self._read_log(peer_id)
+        now = self._now()
+        of_peers: dict[str, list[str]] = {}
+        with self._lock:
+            for job_id, watch in self._watched.items():
+                if watch.wanted or watch.due_at <= now:
+                    of_peers.setdefault(watch.peer_id, []).append(job_id)
+        works = [partial(self._look_up, peer_id, sorted(job_ids, key=self._urgency)[:JOBS_OF_A_PEER_MAX])
+                 for peer_id, job_ids in of_peers.items()]
+        for fault in gather(works, PARALLEL, STEP_SECONDS):
+            if isinstance(fault, Exception) and not isinstance(fault, TimeoutError):
+                self._core.log.fault("dispatch.fault", fault)
+        return self._next()
+
+    def _urgency(self, job_id: str) -> tuple[bool, float]:
+        watch = self._watched[job_id]
+        return not watch.wanted, watch.due_at
+
+    def _next(self) -> float | None:
+        now = self._now()
+        with self._lock:
+            due = [now if watch.wanted else watch.due_at for watch in self._watched.values()]
+        return max(0.05, min(due) - now) if due else None
+
+    def _look_up(self, peer_id: str, job_ids: Sequence[str]) -> None:
+        """One peer's jobs, one after the other; when it cannot be reached for one, it is not asked for the others."""
+        peer, error = self._rooms["mesh.peers"].find(peer_id), ""
+        for job_id in job_ids:
+            asked, gone = self._begun(job_id), False
+            if peer is None or peer.trust_tier == "blocked":
+                error = "peer not found" if peer is None else f"peer {peer_id} is blocked"
+            if not error:
+                error, gone = self._asked(peer, job_id)
+            self._looked(job_id, asked, error)
+            if gone or error.startswith("the peer refused"):
+                error = ""                            # it can be reached: the next job is asked for
+
+    def _asked(self, peer: Any, job_id: str) -> tuple[str, bool]:
+        """Why the job could not be looked up, or ""; and whether the peer has lost it."""
+        try:
+            self._dispatch.look_at(peer, job_id)
+            return "", False
+        except Refusal as refusal:
+            if refusal.detail.get("peer_status") != 404:
+                return refusal.message, False
+            self._core.writer.run(lambda connection: self._dispatch.note_status(connection, peer.peer_id, job_id, "failed"))
+            return "job not found", True
+
+    def _begun(self, job_id: str) -> int:
+        with self._lock:
+            watch = self._watched.get(job_id)
+            if watch is not None:
+                watch.looked_at = self._now()
+            return watch.asked if watch is not None else 0
+
+    def _looked(self, job_id: str, asked: int, error: str) -> None:
+        job = self._dispatch.known(job_id)
+        now = self._now()
+        with self._turned:
+            watch = self._watched.get(job_id)
+            if watch is not None:
+                watch.done, watch.error = asked, error
+                watch.due_at = now + (AGAIN_SECONDS_MAX if error else rules.pause(now - watch.since))
+                if (job is None or not job.open) and not error and not watch.wanted:
+                    del self._watched[job_id]
+                elif job is None or not job.open:
+                    watch.due_at = float("inf")       # kept for the reason why; not asked for again unless somebody wants to know
+            self._turned.notify_all()
+        self._core.loop.call_soon(lambda: self._core.signals.stir(_topic(job_id)))
+
+    def _read_log(self, peer_id: str) -> None:
+        """How the peer's open jobs stand by what its own log says; those of which it tells are looked up next."""
+        from ..peers.table import newest_of
+        with self._core.reader.snapshot() as connection:
+            job_ids = table.open_of(connection, peer_id, OPEN_MAX)
+            told = newest_of(connection, peer_id, tuple(rules.OF_EVENTS), job_ids) if job_ids else {}
+        if not told:
+            return
+
+        def change(connection: WriteConnection) -> None:
+            for job_id, kind in told.items():
+                self._dispatch.note_status(connection, peer_id, job_id, rules.OF_EVENTS[kind])
+
+        self._core.writer.run(change)
+        self._want(((peer_id, job_id) for job_id in told), 0.0)
+
+
+def _topic(job_id: str) -> str:
+    return f"mesh.remote_job:{job_id}"
