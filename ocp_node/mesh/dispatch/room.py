@@ -145,7 +145,7 @@ class Dispatch:
         for left, url in zip(range(len(urls) - 1, -1, -1), urls):
             try:
                 found: Members = calls.signed(url, path, body, seconds, request_id=request_id,
-                                              loopback=loopback or url == known or None)
+                                              loopback=loopback or url == known or None, certificate=calls.certificate(peer, url))
                 return found
             except Refusal as refusal:
                 if refusal.code not in NOTHING_SENT or not left:

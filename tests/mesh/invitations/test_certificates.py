@@ -129,6 +129,18 @@ def test_two_nodes_with_self_signed_certificates_join_and_send_each_other_signed
         assert node.post("/mesh/peers/connect", {"peer_id": other}).status == 200
 
 
+def test_work_goes_to_a_pinned_peer_under_its_certificate_and_never_in_the_clear(nodes: Nodes) -> None:
+    alpha, beta = joined(nodes)
+    echo, dispatch = {"kind": "agent.echo", "payload": {"name": "work"}}, alpha.rooms["mesh.dispatch"]
+    sent = dispatch.send("beta", echo, "work-1", loopback=True)
+    assert sent["status"] == "completed" and beta.get(f"/mesh/jobs/{sent['job']['id']}").json["origin_peer_id"] == "alpha"
+    with pytest.raises(Refusal, match="not called without"):
+        dispatch.send("beta", echo, "work-2", base_url=beta.url.replace("https:", "http:"), loopback=True)
+    serves(beta, pair(beta.folder / "between"), known=False)
+    with pytest.raises(Refusal, match="not the pinned one"):
+        dispatch.send("beta", echo, "work-3", loopback=True)
+
+
 def test_artifacts_are_copied_under_the_pin(nodes: Nodes, tmp_path: Path) -> None:
     alpha, beta = joined(nodes)
     made = alpha.request("PUT", "/mesh/artifacts/content?classification=public", headers={"Content-Type": "text/plain"},
