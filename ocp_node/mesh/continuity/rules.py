@@ -43,7 +43,7 @@ def standing(mission: Mapping[str, Any]) -> Standing:
     recoverable = children and status in STOPPED_AND_RECOVERABLE and bool(continuity["resumable"] or ready)
     state, action, headline = _state(status, ready, recoverable, children, hints)
     reason = next((hint["reason"] for hint in hints if isinstance(hint.get("reason"), str)), "")[:SUMMARY_LENGTH_MAX]
-    classes = list(dict.fromkeys(word for hint in hints for word in hint.get("preferred_target_device_classes") or ()
+    classes = list(dict.fromkeys(word for hint in hints for word in _list(hint.get("preferred_target_device_classes"))
                                  if isinstance(word, str)))
     usual = USUAL_CLASSES if state in ("ready_to_continue", "attention_needed") else []
     return Standing(state, action, headline, reason, recoverable, ready, classes or list(usual))
@@ -54,7 +54,8 @@ def _state(status: str, ready: bool, recoverable: bool, children: bool,
     if recoverable and status in STOPPED_AND_RECOVERABLE:
         state, action = ("ready_to_continue" if ready else "attention_needed"), "resume"
     elif status == "active":
-        hinted = next((hint["recommended_action"] for hint in hints if hint.get("recommended_action") in HINTED), "wait")
+        named = (hint.get("recommended_action") for hint in hints)
+        hinted = next((word for word in named if isinstance(word, str) and word in HINTED), "wait")
         state, action = "in_progress", hinted
     elif status == "completed":
         state, action = "completed", "review"
@@ -110,7 +111,7 @@ def absent(jobs: Sequence[Mapping[str, Any]]) -> Members:
     secrets, approvals = [], []
     for job in jobs:
         surroundings = _members(_members(job.get("spec")).get("runtime_environment"))
-        for binding in _members(surroundings.get("secrets")).get("bindings") or ():
+        for binding in map(_members, _list(_members(surroundings.get("secrets")).get("bindings"))):
             secrets.append({name: binding[name] for name in ("env_var", "scope", "source", "provider_ref", "required")
                             if name in binding} | {"job_id": job["id"]})
         if _members(job.get("metadata")).get("approval_id"):
@@ -124,7 +125,7 @@ def spec_of(job: Mapping[str, Any]) -> Members:
     execution = _members(spec.get("execution"))
     if not execution.get("env"):
         return dict(spec)
-    return {**spec, "execution": {**execution, "env": {}, "env_names": sorted(execution["env"])}}
+    return {**spec, "execution": {**execution, "env": {}, "env_names": sorted(_members(execution["env"]))}}
 
 
 def base_job_of(task_id: str, tasks: Sequence[Mapping[str, Any]]) -> Members:
@@ -138,6 +139,10 @@ def base_job_of(task_id: str, tasks: Sequence[Mapping[str, Any]]) -> Members:
 
 def _members(value: object) -> Members:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def verified(witnesses: Sequence[Mapping[str, Any]], missing: Sequence[Members], satisfied: bool) -> tuple[bool, list[str]]:

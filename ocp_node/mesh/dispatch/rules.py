@@ -22,7 +22,9 @@ QUEUED_SECONDS, RUNTIME_SECONDS, INLINE_SECONDS = 8.0, 30.0, 12.0
 READ_SECONDS = 2.0
 ID_LENGTH_MAX = 200
 SNAPSHOT_BYTES_MAX = 48 * 1024
+REF_BYTES_MAX = 4 * 1024
 ATTEMPTS_MAX = 100
+ARTIFACTS_MAX = 16
 VERBS = ("cancel", "resume", "restart", "resume-from-checkpoint")
 # A job that stands in one of these changes by nobody but an operator.
 SETTLED = TERMINAL | {"checkpointed"}
@@ -37,9 +39,12 @@ _TEXTS = ("id", "request_id", "kind", "origin", "target", "origin_peer_id", "tar
           "created_at", "updated_at", "executor", "checkpointed_at", "last_resumed_at", "last_resumed_by", "last_resume_reason",
           "last_resume_requested_at", "last_resume_requested_by", "last_resume_requested_reason", "last_restart_at",
           "last_restart_by", "last_restart_reason")
-_OBJECTS = ("requirements", "policy", "payload_ref", "result_ref", "lease", "metadata", "queue", "spec", "mission",
-            "latest_checkpoint_ref", "resume_checkpoint_ref", "selected_resume_checkpoint_ref", "result_bundle_ref",
-            "result_config_ref", "result_attestation_ref", "result_artifacts")
+_OBJECTS = ("requirements", "policy", "lease", "metadata", "queue", "spec", "mission")
+_REFS = ("payload_ref", "result_ref", "latest_checkpoint_ref", "resume_checkpoint_ref", "selected_resume_checkpoint_ref",
+         "result_bundle_ref", "result_config_ref", "result_attestation_ref")
+_REF_TEXTS = frozenset({"id", "digest", "media_type", "owner_peer_id", "path", "created_at", "retention_class",
+                        "retention_deadline_at", "download_url", "artifact_kind", "artifact_type"})
+_REF_OBJECTS = frozenset({"policy", "metadata", "artifact_sync", "mirror_verification", "oci_descriptor"})
 _LISTS = ("artifact_inputs", "secret_delivery")
 _ATTEMPT_TEXTS = ("id", "job_id", "worker_id", "status", "lease_id", "executor", "error", "started_at", "heartbeat_at",
                   "finished_at")
@@ -100,7 +105,8 @@ def snapshot(given: Mapping[str, Any], peer_id: str, job_id: str = "") -> Member
         raise _no_job(peer_id)
     made: Members = {name: _text(given.get(name)) for name in _TEXTS}
     made |= {name: dict(value) if isinstance(value := given.get(name), dict) else {} for name in _OBJECTS}
-    made |= {name: _objects(given.get(name)) for name in _LISTS}
+    made |= {name: _objects(given.get(name)) for name in _LISTS} | {name: _ref(given.get(name)) for name in _REFS}
+    made["result_artifacts"] = _artifacts(given.get("result_artifacts"))
     origin = made["origin_peer_id"] or made["origin"]
     made |= {"origin": origin, "origin_peer_id": origin, "target": peer_id, "target_peer_id": peer_id,
              "dispatch_mode": made["dispatch_mode"] or _text(made["spec"].get("dispatch_mode")),
@@ -116,14 +122,37 @@ def _no_job(peer_id: str) -> Refusal:
 
 def _attempt(given: Mapping[str, Any]) -> Members:
     return {**{name: _text(given.get(name)) for name in _ATTEMPT_TEXTS}, "attempt_number": _count(given.get("attempt_number")),
-            **{name: given[name] if isinstance(given.get(name), dict) else {} for name in ("result_ref", "metadata")}}
+            "result_ref": _ref(given.get("result_ref")),
+            "metadata": given["metadata"] if isinstance(given.get("metadata"), dict) else {}}
+
+
+def _ref(value: object) -> Members:
+    """What the peer says of an artifact: members of the right kind alone, and none at all without an id."""
+    given = value if isinstance(value, dict) else {}
+    named = given.get("id")
+    if not isinstance(named, str) or not 0 < len(named) <= ID_LENGTH_MAX or not named.isprintable():
+        return {}
+    made: Members = {name: _text(member) if name in _REF_TEXTS else member for name, member in given.items()
+                     if isinstance(member, str if name in _REF_TEXTS else dict if name in _REF_OBJECTS else
+                                   bool if name == "pinned" else ()) or name == "size_bytes" and _is_size(member)}
+    return fitted(made, REF_BYTES_MAX, (lambda ref: {name: member for name, member in ref.items()
+                                                     if name not in _REF_OBJECTS},))
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _artifacts(value: object) -> Members:
+    given = value if isinstance(value, dict) else {}
+    return {name[:40]: ref for name, member in list(given.items())[:ARTIFACTS_MAX] if (ref := _ref(member))}
 
 
 def _recovery(value: object, status: str) -> Members:
     given = value if isinstance(value, dict) else {}
-    objects = ("latest_checkpoint_ref", "selected_resume_checkpoint_ref", "recovery_hint")
+    refs, hint = ("latest_checkpoint_ref", "selected_resume_checkpoint_ref"), given.get("recovery_hint")
     return {"state": status, "states": list(STATES), **{name: given.get(name) is True for name in _RECOVERY_FLAGS},
-            **{name: given[name] if isinstance(given.get(name), dict) else {} for name in objects},
+            **{name: _ref(given.get(name)) for name in refs}, "recovery_hint": dict(hint) if isinstance(hint, dict) else {},
             "resume_count": _count(given.get("resume_count")), **{name: _text(given.get(name)) for name in _RECOVERY_TEXTS}}
 
 
