@@ -131,10 +131,9 @@ def spec_of(job: Mapping[str, Any]) -> Members:
 def base_job_of(task_id: str, tasks: Sequence[Mapping[str, Any]]) -> Members:
     """What the shards of the task have in common, without values of its environment: peers may not show what theirs run."""
     job = next((_members(task.get("base_job")) for task in tasks if task.get("id") == task_id), {})
-    payload = _members(job.get("payload"))
-    if not _members(payload.get("env")):
-        return dict(job)
-    return {**job, "payload": {**payload, "env": {}, "env_names": sorted(payload["env"])}}
+    there = {name: _members(job.get(name)) for name in ("payload", "runtime")}
+    return {**job, **{name: {**given, "env": {}, "env_names": sorted(_members(given["env"]))} for name, given in there.items()
+                      if given.get("env")}}
 
 
 def _members(value: object) -> Members:

@@ -29,6 +29,7 @@ Members = dict[str, Any]
 LIST_USUAL = 25
 DECK_SHOWN = 6                       # on the control deck
 WHOLE_JOBS_MAX = 64                  # past so many shards a task shows the most important of each job
+LISTED_SHARDS_MAX = 2_000             # a list ends with the task that passes it
 READ_SECONDS = 2.0
 
 
@@ -93,9 +94,15 @@ class CooperativeTasks:
             return [self._json(connection, task, False) for task in found]
 
     def listed(self, limit: int, state: str = "") -> Members:
-        """Tasks as last seen, newest first."""
+        """Tasks as last seen, newest first; the list ends early when they have too many shards together."""
+        found: list[Members] = []
+        shards = 0
         with self._core.reader.snapshot() as connection:
-            found = [self._json(connection, task, False) for task in table.listed(connection, limit, state)]
+            for task in table.listed(connection, limit, state):
+                found.append(self._json(connection, task, False))
+                shards += task.shard_count
+                if shards > LISTED_SHARDS_MAX:
+                    break
         return {"peer_id": self.node_id, "count": len(found), "tasks": found, "generated_at": self._core.clock.text()}
 
     def _known(self, connection: Any, task_id: str) -> Task:

@@ -111,6 +111,13 @@ def children(connection: sqlite3.Connection, number: int) -> list[Child]:
     return [_child(row) for row in rows]
 
 
+def standing(connection: sqlite3.Connection, number: int) -> list[Child]:
+    """The mission's children as far as its state follows from them: without their facts."""
+    rows = connection.execute("SELECT job_id, peer_id, task_id, status, updated_at FROM mesh_mission_child "
+                              "WHERE mission = ? ORDER BY place", (number,))
+    return [Child(*row, {}) for row in rows]
+
+
 def _child(row: Sequence[Any]) -> Child:
     facts: Any = jsontext.load(row[5])
     return Child(row[0], row[1], row[2], row[3], row[4], facts)
@@ -131,10 +138,11 @@ def put_child(connection: sqlite3.Connection, number: int, place: int, child: Ch
 
 def missions_of(connection: sqlite3.Connection, job_id: str) -> list[int]:
     """The missions that this job belongs to."""
-    return [row[0] for row in connection.execute("SELECT mission FROM mesh_mission_child WHERE job_id = ?", (job_id,))]
+    return [row[0] for row in connection.execute("SELECT mission FROM mesh_mission_child WHERE job_id = ? AND job_id <> ''",
+                                                 (job_id,))]
 
 
 def save_child(connection: sqlite3.Connection, job_id: str, status: str, updated_at: str, facts: Members) -> None:
     """The job stands like this now, wherever it is a child."""
-    connection.execute("UPDATE mesh_mission_child SET status = ?, updated_at = ?, facts = ? WHERE job_id = ?",
+    connection.execute("UPDATE mesh_mission_child SET status = ?, updated_at = ?, facts = ? WHERE job_id = ? AND job_id <> ''",
                        (status, updated_at, jsontext.ascii_text(facts), job_id))

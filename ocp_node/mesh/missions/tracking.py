@@ -92,6 +92,6 @@ def settle(connection: WriteConnection, number: int) -> None:
     mission = table.numbered(connection, number)
     if mission is None:
         return
-    status = rules.status_of(table.children(connection, number), bool(mission.metadata.get("launch_error")))
+    status = rules.status_of(table.standing(connection, number), bool(mission.metadata.get("launch_error")))
     if status != mission.status:
         table.save(connection, mission._replace(status=status, updated_at=connection.clock.text()))

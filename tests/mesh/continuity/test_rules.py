@@ -141,8 +141,10 @@ def test_constraints_narrow_the_devices_and_unknown_ones_are_told() -> None:
 
 
 def test_what_shards_have_in_common_goes_along_with_their_task() -> None:
-    tasks = [{"id": "t", "base_job": {"kind": "k", "payload": {"code": "c", "env": {"KEY": "value"}}}}]
-    assert rules.base_job_of("t", tasks) == {"kind": "k", "payload": {"code": "c", "env": {}, "env_names": ["KEY"]}}
+    tasks = [{"id": "t", "base_job": {"kind": "k", "payload": {"code": "c", "env": {"KEY": "value"}},
+                                      "runtime": {"cwd": "d", "env": {"OTHER": "value"}}}}]
+    assert rules.base_job_of("t", tasks) == {"kind": "k", "payload": {"code": "c", "env": {}, "env_names": ["KEY"]},
+                                             "runtime": {"cwd": "d", "env": {}, "env_names": ["OTHER"]}}
     assert rules.base_job_of("other", tasks) == {}
 
 
