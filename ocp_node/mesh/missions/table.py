@@ -115,7 +115,7 @@ def standing(connection: sqlite3.Connection, number: int) -> list[Child]:
     """The mission's children as far as its state follows from them: without their facts."""
     rows = connection.execute("SELECT job_id, peer_id, task_id, status, updated_at FROM mesh_mission_child "
                               "WHERE mission = ? ORDER BY place", (number,))
-    return [Child(*row, {}) for row in rows]
+    return [Child(row[0], row[1], row[2], row[3], row[4], {}) for row in rows]
 
 
 def _child(row: Sequence[Any]) -> Child:

@@ -1,4 +1,4 @@
-"""What missions cost: a job that changes is found among many by an index, and who only wants the state reads no more than that."""
+"""What missions cost: a job that changes is found among many by an index, and who only wants the state reads no more."""
 
 from __future__ import annotations
 
