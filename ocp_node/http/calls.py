@@ -56,6 +56,7 @@ class OutboundError(Exception):
         assert kind in KINDS, kind
         super().__init__(f"{kind}: {message}")
         self.kind = kind
+        self.sent = True                 # False: there was no connection on which anything could have been
         self.message = message
         self.answer = answer
 
@@ -64,13 +65,25 @@ _CODES = {"bad_request": "invalid_request", "address_refused": "invalid_request"
           "redirect": "peer_refused", "status": "peer_refused"}
 
 
-def peer_refusal(error: OutboundError) -> Refusal:
+# Once there was a connection: the request may have arrived, only its answer did not come, or not whole.
+_LOST = frozenset({"timeout", "reset", "closed", "too_large"})
+
+
+class CallRefusal(Refusal):
+    """A failed call.  `lost`: it is not known whether the peer has had the request."""
+
+    lost = False
+
+
+def peer_refusal(error: OutboundError) -> CallRefusal:
     """The refusal that tells our own caller of it (OCP 0.1): `peer_unreachable`, `peer_timeout`, `peer_refused` with the
     peer's status and error text, or `invalid_request` for a URL that is not called at all."""
     detail: dict[str, object] = {}
     if error.answer is not None and error.kind in ("redirect", "status"):
         detail = {"peer_status": error.answer.status, "peer_error": peer_error(error.answer)}
-    return Refusal(_CODES.get(error.kind, "peer_unreachable"), error.message, detail)
+    refusal = CallRefusal(_CODES.get(error.kind, "peer_unreachable"), error.message, detail)
+    refusal.lost = error.sent and error.kind in _LOST
+    return refusal
 
 
 def peer_error(answer: Answer) -> str:

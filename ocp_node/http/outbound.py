@@ -189,7 +189,8 @@ class Outbound:
             try:
                 share = within if last else within.within(within.left() / (len(keys) - number))
                 return open_link(key, self._context(key), share)
-            except OutboundError:
+            except OutboundError as fault:
+                fault.sent = False
                 if last:
                     raise
         raise AssertionError("no address is no case: _keys has refused it")

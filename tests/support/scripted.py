@@ -44,6 +44,10 @@ class Scripted:
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
+    def quiet(self) -> None:
+        """Answers that break off are meant to."""
+        self._server.handle_error = lambda request, client_address: None          # type: ignore[method-assign]
+
     def __enter__(self) -> Scripted:
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self

@@ -69,10 +69,10 @@ class Calls:
         return self._call("POST", to, path, body, timeout, loopback, bytes_max, certificate)
 
     def signed(self, to: Peer | str, path: str, body: Mapping[str, Any], timeout: float = SECONDS, *, request_id: str = "",
-               loopback: bool | None = None, certificate: str | None = None) -> Members:
+               loopback: bool | None = None, certificate: str | None = None, bytes_max: int = ANSWER_BYTES_MAX) -> Members:
         """The peer's answer to an envelope of ours over `body`; a repeated `request_id` has its effect there once."""
         return self.post(to, path, self._envelopes.sign(path, body, request_id), timeout, loopback=loopback,
-                         certificate=certificate)
+                         bytes_max=bytes_max, certificate=certificate)
 
     def manifest(self, base_url: str, timeout: float = SECONDS, *, loopback: bool | None = None,
                  certificate: str | None = None) -> Members:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Members = dict[str, Any]
 PARALLEL = 4
-JOBS_OF_A_PEER_MAX = 32               # looked up in one turn
-OPEN_MAX = 5_000
+JOBS_OF_A_PEER_MAX = 32               # looked up in one turn ...
+PEER_SECONDS = 4.0                    # ... and no further one is begun after so long
 STEP_SECONDS = 10.0
 FRESH_SECONDS = 1.0                   # reads of who is no operator make a peer be asked about a job no more often
 AGAIN_SECONDS_MAX = 60.0
@@ -49,6 +49,9 @@ class Watch:
     def wanted(self) -> bool:
         return self.asked > self.done
 
+    def due(self, now: float) -> bool:
+        return self.wanted or self.due_at <= now
+
 
 class Following:
     """The jobs that are looked after, by their ids."""
@@ -59,10 +62,12 @@ class Following:
         self._dispatch = dispatch
         self._watched: dict[str, Watch] = {}
         self._synced: set[str] = set()               # peers whose log was imported since the last turn
+        self._turns: dict[str, float] = {}           # when each peer was asked last
+        self._asking: set[str] = set()               # peers that are being asked: a slow one holds no second place
         self._lock = threading.Lock()
         self._turned = threading.Condition(self._lock)
         with core.reader.snapshot() as connection:
-            left = table.open_jobs(connection, OPEN_MAX)
+            left = table.open_jobs(connection, table.KEPT_MAX)
         for peer_id, job_id in left:
             self._watched[job_id] = Watch(peer_id, self._now())
         core.feed.listen(self._hear)
@@ -73,10 +78,15 @@ class Following:
 
     # --- from any thread
 
+    @property
+    def count(self) -> int:
+        """How many jobs are looked after."""
+        return len(self._watched)
+
     def watch(self, peer_id: str, job_id: str) -> None:
         """The job is looked after from now on."""
         with self._lock:
-            if len(self._watched) < OPEN_MAX:
+            if len(self._watched) < table.KEPT_MAX:
                 self._watched.setdefault(job_id, Watch(peer_id, self._now()))
         self._ticker.wake()
 
@@ -134,33 +144,49 @@ class Following:
             synced, self._synced = self._synced, set()
         for peer_id in synced:
             self._read_log(peer_id)
-        now = self._now()
-        of_peers: dict[str, list[str]] = {}
-        with self._lock:
-            for job_id, watch in self._watched.items():
-                if watch.wanted or watch.due_at <= now:
-                    of_peers.setdefault(watch.peer_id, []).append(job_id)
-        works = [partial(self._look_up, peer_id, sorted(job_ids, key=self._urgency)[:JOBS_OF_A_PEER_MAX])
-                 for peer_id, job_ids in of_peers.items()]
+        works = [partial(self._turn, peer_id, job_ids) for peer_id, job_ids in self._due()]
         for fault in gather(works, PARALLEL, STEP_SECONDS):
             if isinstance(fault, Exception) and not isinstance(fault, TimeoutError):
                 self._core.log.fault("dispatch.fault", fault)
         return self._next()
 
-    def _urgency(self, job_id: str) -> tuple[bool, float]:
-        watch = self._watched[job_id]
-        return not watch.wanted, watch.due_at
+    def _due(self) -> list[tuple[str, list[str]]]:
+        """Peers and their most urgent jobs; the peer first that has waited longest for its turn."""
+        now, of_peers = self._now(), dict[str, list[tuple[bool, float, str]]]()
+        with self._lock:
+            self._turns = {watch.peer_id: self._turns.get(watch.peer_id, 0.0) for watch in self._watched.values()}
+            for job_id, watch in self._watched.items():
+                if watch.due(now) and watch.peer_id not in self._asking:
+                    of_peers.setdefault(watch.peer_id, []).append((not watch.wanted, watch.due_at, job_id))
+            order = sorted(of_peers, key=self._turns.__getitem__)
+        return [(peer_id, [each[2] for each in sorted(of_peers[peer_id])[:JOBS_OF_A_PEER_MAX]]) for peer_id in order]
 
     def _next(self) -> float | None:
         now = self._now()
         with self._lock:
-            due = [now if watch.wanted else watch.due_at for watch in self._watched.values()]
+            due = [now if watch.wanted else watch.due_at for watch in self._watched.values() if watch.peer_id not in self._asking]
         return max(0.05, min(due) - now) if due else None
+
+    def _turn(self, peer_id: str, job_ids: Sequence[str]) -> None:
+        """It is this peer's turn, unless its last one is still going on."""
+        with self._lock:
+            if peer_id in self._asking:
+                return
+            self._asking.add(peer_id)
+            self._turns[peer_id] = self._now()
+        try:
+            self._look_up(peer_id, job_ids)
+        finally:
+            with self._lock:
+                self._asking.discard(peer_id)
+            self._ticker.wake()
 
     def _look_up(self, peer_id: str, job_ids: Sequence[str]) -> None:
         """One peer's jobs, one after the other; when it cannot be reached for one, it is not asked for the others."""
-        peer, error = self._rooms["mesh.peers"].find(peer_id), ""
+        peer, error, end = self._rooms["mesh.peers"].find(peer_id), "", self._now() + PEER_SECONDS
         for job_id in job_ids:
+            if self._now() > end and not error:
+                return
             asked, gone = self._begun(job_id), False
             if peer is None or peer.trust_tier == "blocked":
                 error = "peer not found" if peer is None else f"peer {peer_id} is blocked"
@@ -169,6 +195,16 @@ class Following:
             self._looked(job_id, asked, error)
             if gone or error.startswith("the peer refused"):
                 error = ""                            # it can be reached: the next job is asked for
+        if error:
+            self._put_off(peer_id, error)
+
+    def _put_off(self, peer_id: str, error: str) -> None:
+        """None of the peer's jobs is looked up again soon, except those that somebody asks for."""
+        now = self._now()
+        with self._lock:
+            for watch in self._watched.values():
+                if watch.peer_id == peer_id and watch.due_at <= now:
+                    watch.due_at, watch.error = now + AGAIN_SECONDS_MAX, error
 
     def _asked(self, peer: Any, job_id: str) -> tuple[str, bool]:
         """Why the job could not be looked up, or ""; and whether the peer has lost it."""
@@ -178,7 +214,8 @@ class Following:
         except Refusal as refusal:
             if refusal.detail.get("peer_status") != 404:
                 return refusal.message, False
-            self._core.writer.run(lambda connection: self._dispatch.note_status(connection, peer.peer_id, job_id, "failed"))
+            self._core.writer.run(lambda connection: self._dispatch.note_status(connection, peer.peer_id, job_id, "failed",
+                                                                                "job not found"))
             return "job not found", True
 
     def _begun(self, job_id: str) -> int:
@@ -196,10 +233,8 @@ class Following:
             if watch is not None:
                 watch.done, watch.error = asked, error
                 watch.due_at = now + (AGAIN_SECONDS_MAX if error else rules.pause(now - watch.since))
-                if (job is None or not job.open) and not error and not watch.wanted:
+                if (job is None or not job.open) and not watch.wanted:
                     del self._watched[job_id]
-                elif job is None or not job.open:
-                    watch.due_at = float("inf")       # kept for the reason why; not asked for again unless somebody wants to know
             self._turned.notify_all()
         self._core.loop.call_soon(lambda: self._core.signals.stir(_topic(job_id)))
 
@@ -207,7 +242,7 @@ class Following:
         """How the peer's open jobs stand by what its own log says; those of which it tells are looked up next."""
         from ..peers.table import newest_of
         with self._core.reader.snapshot() as connection:
-            job_ids = table.open_of(connection, peer_id, OPEN_MAX)
+            job_ids = table.open_of(connection, peer_id, table.KEPT_MAX)
             told = newest_of(connection, peer_id, tuple(rules.OF_EVENTS), job_ids) if job_ids else {}
         if not told:
             return

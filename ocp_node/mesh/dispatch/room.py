@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ...base.errors import Refusal
+from ...base.limits import OUTBOUND_ANSWER_BYTES_MAX
 from ...core import Core, Rooms
-from ...http.calls import ERROR_TEXT_MAX
+from ...http.calls import ERROR_TEXT_MAX, CallRefusal
+from ..fitting import size
 from ..jobs.spec import policy_of
 from ..peers.peer import Peer
 from . import rules, table
@@ -33,6 +35,9 @@ SUBMIT = "/mesh/jobs/submit"
 URLS_TRIED_MAX = 3
 CONTROL_SECONDS = 8.0
 SNAPSHOT_READ_MAX = 1024 * 1024
+# A node on this machine shows us the job with its payload, as it does every reader there: three times, at the worst.
+SNAPSHOT_NEAR_MAX = 32 * 1024 * 1024
+ANSWER_TIMES_MAX = 4                  # the answer to a job may repeat it so often
 NOTHING_SENT = frozenset({"peer_unreachable", "invalid_request"})    # or broken off: another address may lead to the peer
 
 
@@ -67,8 +72,8 @@ class Dispatch:
     def send(self, peer_id: str, job: Mapping[str, Any], request_id: str, *, base_url: str = "", timeout: float | None = None,
              loopback: bool | None = None) -> Members:
         """The peer has the job: its status there, and the job.  `Refusal` peer_refused, peer_unreachable or peer_timeout when
-        it has not, or it is not known whether it has; the same request may be sent again then, to the same peer.  What takes
-        longer than a call is followed.
+        it has not, or it is not known whether it has; the same request may be sent again then, to the same peer.  A
+        `CallRefusal` that is `lost` leaves open whether it has.  What takes longer than a call is followed.
 
         What is private or trusted goes to trusted peers and partners only, whoever names the peer.
         """
@@ -79,7 +84,7 @@ class Dispatch:
         body = {"job": rules.prepared(self._whole(job, peer), peer_id, self._node_id, seconds)}
         try:
             answer = self._ask(peer, SUBMIT, body, seconds, request_id, base_url, loopback)
-        except Refusal as refusal:
+        except CallRefusal as refusal:
             answer = self._as_taken(peer, refusal, body, request_id, base_url, loopback)
         made = rules.answered(answer, peer_id)
         self.core.writer.run(lambda connection: self._sent(connection, made, peer_id, request_id))
@@ -107,7 +112,7 @@ class Dispatch:
             raise Refusal("policy_denied", f"peer {peer_id} is blocked", {"peer_id": peer_id})
         return peer
 
-    def _as_taken(self, peer: Peer, refusal: Refusal, body: Members, request_id: str, base_url: str,
+    def _as_taken(self, peer: Peer, refusal: CallRefusal, body: Members, request_id: str, base_url: str,
                   loopback: bool | None) -> Members:
         """The peer's answer to the same request once more, when it did take the job: it works on it longer than the call lasted,
         or the answer was lost.  The refusal otherwise; with the job in it when that was done there and failed."""
@@ -115,24 +120,27 @@ class Dispatch:
         if not failed and refusal.code not in ("peer_timeout", "peer_unreachable"):
             raise refusal
         try:
-            answer = self._asked_again(peer, request_id, base_url, loopback)
+            answer = self._asked_again(peer, request_id, base_url, loopback, size(body))
             made = rules.answered(answer, peer.peer_id)
-        except Refusal:
+        except Refusal as second:
+            if refusal.code == "peer_unreachable" and second.detail.get("peer_status") == 400:
+                refusal.lost = False                  # it had broken off, is there again, and knows of no such request
             raise refusal from None
         if not failed:
             return answer
         self.core.writer.run(lambda connection: self._sent(connection, made, peer.peer_id, request_id))
         raise Refusal(refusal.code, refusal.message, {**refusal.detail, "job": rules.shown(made, peer.peer_id)})
 
-    def _asked_again(self, peer: Peer, request_id: str, base_url: str, loopback: bool | None) -> Members:
+    def _asked_again(self, peer: Peer, request_id: str, base_url: str, loopback: bool | None, sent_bytes: int = 0) -> Members:
         """The peer's answer to a request that it has had before.
 
         Nothing of the job stands in this one, so that a peer that does not know it makes no job of it.
         """
-        return self._ask(peer, SUBMIT, {"job": {"target": peer.peer_id}}, rules.READ_SECONDS, request_id, base_url, loopback)
+        body = {"job": {"target": peer.peer_id}}
+        return self._ask(peer, SUBMIT, body, rules.READ_SECONDS, request_id, base_url, loopback, sent_bytes)
 
     def _ask(self, peer: Peer, path: str, body: Mapping[str, Any], seconds: float, request_id: str, base_url: str,
-             loopback: bool | None) -> Members:
+             loopback: bool | None, sent_bytes: int = 0) -> Members:
         """The peer's answer to a signed body, by the first of its addresses that leads anywhere; the only one is tried twice.
 
         A body names its peer, or a job that only that peer has, so another node at an old address of it does nothing; and what
@@ -142,14 +150,21 @@ class Dispatch:
         urls = [calls.base_url(base_url)] if base_url else peer.base_urls[:URLS_TRIED_MAX] or [calls.url_of(peer)]
         known = peer.metadata.get("reached_on_loopback")
         urls = urls if len(urls) > 1 else urls * 2
+        bytes_max = max(OUTBOUND_ANSWER_BYTES_MAX, ANSWER_TIMES_MAX * max(sent_bytes, size(body)))
+        lost = set[str]()                             # where it may have arrived
         for left, url in zip(range(len(urls) - 1, -1, -1), urls):
             try:
                 found: Members = calls.signed(url, path, body, seconds, request_id=request_id,
-                                              loopback=loopback or url == known or None, certificate=calls.certificate(peer, url))
+                                              loopback=loopback or url == known or None, bytes_max=bytes_max,
+                                              certificate=calls.certificate(peer, url))
                 return found
             except Refusal as refusal:
+                if isinstance(refusal, CallRefusal) and refusal.lost:
+                    lost.add(url)
+                elif refusal.code == "peer_refused":
+                    lost.discard(url)
                 if refusal.code not in NOTHING_SENT or not left:
-                    raise told(refusal, peer.peer_id) from None
+                    raise told(refusal, peer.peer_id, bool(lost)) from None
         raise AssertionError("a peer has an address, or was refused before")
 
     # --- remembering, inside a change
@@ -189,12 +204,13 @@ class Dispatch:
         for act in self._changed:
             act(connection, peer_id, made)
 
-    def note_status(self, connection: WriteConnection, peer_id: str, job_id: str, status: str) -> None:
-        """Only so much is known of the job: how it stands."""
+    def note_status(self, connection: WriteConnection, peer_id: str, job_id: str, status: str, why: str = "") -> None:
+        """Only so much is known of the job: how it stands, and why it is shown so."""
         known = table.find(connection, job_id)
         if known is not None and known.peer_id == peer_id and known.open and known.status != status:
             self.note(connection, peer_id, {**known.snapshot, "status": status,
-                                            "recovery": {**known.snapshot["recovery"], "state": status}})
+                                            "recovery": {**known.snapshot["recovery"], "state": status},
+                                            **({"resolution_error": why} if why else {})})
 
     # --- steering
 
@@ -203,7 +219,9 @@ class Dispatch:
         assert verb in rules.VERBS, verb
         path = f"/mesh/jobs/{quote(job_id, safe='')}/{verb}"
         named = {"request_id": self.core.ids.hex(32), **body}
-        answer = self._ask(self._peer(peer_id), path, named, CONTROL_SECONDS, "", "", loopback)
+        peer = self._peer(peer_id)
+        near = SNAPSHOT_NEAR_MAX // ANSWER_TIMES_MAX if peer.metadata.get("reached_on_loopback") else 0
+        answer = self._ask(peer, path, named, CONTROL_SECONDS, "", "", loopback, near)
         made = rules.answered(answer, peer_id)
         if made["id"] != job_id:
             raise Refusal("peer_unreachable", "the peer's answer names another job", {"peer_id": peer_id})
@@ -217,6 +235,10 @@ class Dispatch:
     def find(self, connection: Any, job_id: str) -> RemoteJob | None:
         """A job that a peer has for us; inside a change or a snapshot."""
         return table.find(connection, job_id)
+
+    def sent(self, connection: Any, request_id: str) -> RemoteJob | None:
+        """The job that went to a peer under this name."""
+        return table.by_request(connection, request_id)
 
     def known(self, job_id: str) -> RemoteJob | None:
         """The same, as of now."""
@@ -242,9 +264,10 @@ class Dispatch:
     def look_at(self, peer: Peer, job_id: str) -> None:
         """What the peer shows of the job now is noted.  `Refusal` when it could not be asked, or shows no such job."""
         before = self.known(job_id)
+        bytes_max = SNAPSHOT_NEAR_MAX if peer.metadata.get("reached_on_loopback") else SNAPSHOT_READ_MAX
         try:
             answer = self._rooms["mesh.calls"].get(peer, f"/mesh/jobs/{quote(job_id, safe='')}", rules.READ_SECONDS,
-                                                   bytes_max=SNAPSHOT_READ_MAX)
+                                                   bytes_max=bytes_max)
         except Refusal as refusal:
             if before is None or refusal.detail.get("peer_status") not in (401, 403):
                 raise
@@ -267,13 +290,15 @@ def _message(answer: Mapping[str, Any]) -> Members:
     return {"queue_message": message} if isinstance(message, dict) else {}
 
 
-def told(refusal: Refusal, peer_id: str) -> Refusal:
+def told(refusal: Refusal, peer_id: str, lost: bool) -> CallRefusal:
     """A failed call, in the words of a dispatch: with the peer's own text where it refused."""
-    detail = {**refusal.detail, "peer_id": peer_id}
-    if refusal.code != "peer_refused":
-        return Refusal(refusal.code, refusal.message, detail)
-    why = str(detail.get("peer_error") or f"status {detail.get('peer_status')}")[:ERROR_TEXT_MAX]
-    return Refusal("peer_refused", f"peer refused: {why}", detail)
+    detail, message = {**refusal.detail, "peer_id": peer_id}, refusal.message
+    if refusal.code == "peer_refused":
+        why = str(detail.get("peer_error") or f"status {detail.get('peer_status')}")[:ERROR_TEXT_MAX]
+        message = f"peer refused: {why}"
+    made = CallRefusal(refusal.code, message, detail)
+    made.lost = lost
+    return made
 
 
 def build(core: Core, rooms: Rooms) -> Dispatch:

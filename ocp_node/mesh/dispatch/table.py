@@ -36,13 +36,21 @@ def find(connection: sqlite3.Connection, job_id: str) -> RemoteJob | None:
     return None if row is None else _made(row)
 
 
+def by_request(connection: sqlite3.Connection, request_id: str) -> RemoteJob | None:
+    """The newest job that went out under this name."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM mesh_remote_job WHERE request_id = ? ORDER BY number DESC LIMIT 1",
+                             (request_id,)).fetchone()
+    return None if row is None else _made(row)
+
+
 def put(connection: sqlite3.Connection, job: RemoteJob) -> None:
     """The job stands in the table as it is here; at most `KEPT_MAX` do."""
-    cursor = connection.execute(
+    connection.execute(
         f"INSERT INTO mesh_remote_job({_COLUMNS}) VALUES ({', '.join('?' * 9)}) ON CONFLICT(job_id) DO UPDATE SET "
         "status = excluded.status, open = excluded.open, snapshot = excluded.snapshot, updated_at = excluded.updated_at",
         (*job[:5], int(job.open), jsontext.ascii_text(job.snapshot), *job[7:]))
-    connection.execute("DELETE FROM mesh_remote_job WHERE number <= ?", ((cursor.lastrowid or 0) - KEPT_MAX,))
+    # Not by the cursor's last row: of a row that was there already it is the last one made in whatever table.
+    connection.execute("DELETE FROM mesh_remote_job WHERE number <= (SELECT max(number) FROM mesh_remote_job) - ?", (KEPT_MAX,))
 
 
 def open_jobs(connection: sqlite3.Connection, limit: int) -> list[tuple[str, str]]:

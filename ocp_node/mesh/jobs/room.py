@@ -159,6 +159,10 @@ class Jobs:
         """The job, or None; inside a change or a snapshot."""
         return table.find(connection, job_id)
 
+    def made(self, connection: Any, request_id: str) -> Job | None:
+        """The job that a request of this node's own has made here; inside a change or a snapshot."""
+        return table.by_request(connection, self.node_id, request_id)
+
     def topic(self, job_id: str) -> str:
         """Stirs when the job has ended."""
         return f"mesh.job:{job_id}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...base.errors import Refusal
 from ...core import Core, Rooms
+from ...http.calls import CallRefusal
 from ..jobs import spec
 from ..jobs.intake import REQUEST_ID_LENGTH_MAX
 from ..values import boolean, members, text
@@ -31,8 +32,8 @@ CANDIDATES_KEPT = 50
 CANDIDATES_TOLD = 10
 PLACES_TRIED_MAX = 3
 BEFORE_SECONDS = 60.0                # how long a repeated request waits for the first one
-# A peer has answered, or was not there at all: it does not do the job.
-NOT_TAKEN = frozenset({"peer_unreachable", "peer_refused"})
+# Unless it is unknown what became of the call, the peer has answered, or was not there at all: it does not do the job.
+NOT_TAKEN = frozenset({"peer_unreachable", "peer_refused", "peer_timeout"})
 
 
 class Wanted(NamedTuple):
@@ -75,10 +76,22 @@ class Scheduling:
             if known is not None:
                 return known
             target = text(asked.job.get("target"), "job.target")
-            interrupted = earlier is not None and earlier["status"] == "placed" and earlier["target_type"] == "peer"
-            if interrupted and earlier is not None and not earlier["job_id"]:
+            if earlier is not None and earlier["status"] == "placed" and earlier["target_type"] == "peer":
                 return self._named(asked, earlier["peer_id"])
+            place = self._where(asked.request_id) if earlier is None else ""
+            if place == self._node_id:
+                here = self._choosing.candidates(job_of(asked.job), allow_remote=False)
+                return self._here(asked, self._decision(asked, here, here[0]))
+            target = place or target
             return self._named(asked, target) if target and target != self._node_id else self._selected(asked)
+
+    def _where(self, request_id: str) -> str:
+        """The node that has the job of a request without a decision, which is forgotten or never was; "" when there is none."""
+        with self._core.reader.snapshot() as connection:
+            if self._rooms["mesh.jobs"].made(connection, request_id) is not None:
+                return self._node_id
+            job = self._rooms["mesh.dispatch"].sent(connection, request_id)
+        return job.peer_id if job is not None else ""
 
     @contextlib.contextmanager
     def _alone(self, request_id: str) -> Iterator[None]:
@@ -137,7 +150,7 @@ class Scheduling:
             try:
                 return self._here(asked, decision) if chosen.target_type == "local" else self._there(asked, decision)
             except Refusal as refusal:
-                if chosen.target_type == "local" or refusal.code not in NOT_TAKEN or "job" in refusal.detail or not left:
+                if chosen.target_type == "local" or not _not_taken(refusal) or not left:
                     raise
         raise AssertionError("the last place is taken, or refuses")
 
@@ -195,11 +208,21 @@ class Scheduling:
             error, job = refusal.message, refusal.detail.get("job")
             if isinstance(job, dict):
                 writer.run(lambda connection: table.set_job(connection, decision_id, job["id"]))
-            elif refusal.code != "peer_timeout":
+            elif not _lost(refusal):
                 writer.run(lambda connection: table.set_failed(connection, decision_id, error))
             raise
         writer.run(lambda connection: table.set_job(connection, decision_id, answer["job"]["id"]))
         return _answer(decision, answer)
+
+
+def _lost(refusal: Refusal) -> bool:
+    """Is it unknown whether the peer has the job?"""
+    return refusal.lost if isinstance(refusal, CallRefusal) else refusal.code == "peer_timeout"
+
+
+def _not_taken(refusal: Refusal) -> bool:
+    """Is it certain that the peer does not do the job?"""
+    return refusal.code in NOT_TAKEN and "job" not in refusal.detail and not _lost(refusal)
 
 
 def _answer(decision: Mapping[str, Any], response: Members) -> Members:

@@ -363,6 +363,54 @@ def test_a_peer_takes_no_order_about_a_job_that_is_not_ours(two: tuple[TrialNode
     assert job_of(beta, job_id)["status"] == "queued"
 
 
+def test_jobs_at_peers_stay_known_however_much_has_happened_since(node: TrialNode) -> None:
+    with scripted_peer(node, lambda method, *_: {"status": "queued", "job": claimed_job()} if method == "POST"
+                       else claimed_job(status="completed")):
+        send(node, ECHO, peer_id="liar-node")
+        node.core.writer.run(lambda connection: connection.execute(
+            "UPDATE sqlite_sequence SET seq = seq + 1000000 WHERE name <> 'mesh_remote_job'"))
+        node.core.writer.run(lambda connection: connection.event("mesh.note", payload={}))
+        assert job_of(node, "claimed-1")["status"] == "completed"
+    assert node.rooms["mesh.dispatch"].known("claimed-1") is not None
+
+
+def test_lost_jobs_take_no_place_among_those_that_are_followed(node: TrialNode) -> None:
+    def answer(method: str, path: str, headers: Members, body: Any) -> Any:
+        if method == "GET":
+            return 404, {"error": "no"}
+        return {"status": "queued", "job": claimed_job(body["request"]["request_id"])}
+
+    with scripted_peer(node, answer):
+        for number in range(3):
+            send(node, ECHO, f"r-{number}", "liar-node")
+            assert job_of(node, f"r-{number}")["status"] == "failed"
+    assert node.rooms["mesh.dispatch"].following.count == 0
+
+
+def test_a_peer_that_is_not_there_is_asked_once_for_all_its_jobs(node: TrialNode) -> None:
+    def answer(method: str, path: str, headers: Members, body: Any) -> Any:
+        return {"status": "queued", "job": claimed_job(body["request"]["request_id"])} if method == "POST" else b"not there"
+
+    with scripted_peer(node, answer) as server:
+        names = [f"r-{number}" for number in range(40)]
+        for name in names:
+            send(node, ECHO, name, "liar-node")
+        node.advance(5)
+        following = node.rooms["mesh.dispatch"].following
+        node.until(lambda: all(following.trouble(name) for name in names), "a look at the peer")
+        assert sum(method == "GET" for method, *_ in server.asked) == 1
+
+
+def test_a_large_job_is_taken_answered_and_followed(two: tuple[TrialNode, TrialNode]) -> None:
+    """The peer's answer says the whole job, in several places."""
+    alpha, beta = two
+    job = {**ECHO, "payload": {"message": "x" * 3_000_000}}
+    assert send(alpha, job)["status"] == "completed"
+    answer = send(alpha, {**WAITS, "payload": {"command": "true", "more": "x" * 3_000_000}}, "r-2")
+    complete(beta, taken(beta)["attempt"]["id"])
+    assert job_of(alpha, answer["job"]["id"])["status"] == "completed"
+
+
 # --- peers that lie
 
 @pytest.mark.parametrize("answer", [

@@ -187,6 +187,31 @@ def test_a_request_that_was_cut_short_goes_on_where_it_may_have_arrived(two: tup
     assert again["job"]["id"] == first["job"]["id"] and alpha.get("/mesh/queue").json["count"] == 0
 
 
+def test_a_request_whose_decision_is_forgotten_goes_where_it_went_before(two: tuple[TrialNode, TrialNode]) -> None:
+    alpha, beta = two
+    first = placed(alpha, WAITS, allow_local=False)
+    alpha.core.writer.run(lambda connection: connection.execute("DELETE FROM mesh_scheduler_decision"))
+    worker(alpha)
+    again = placed(alpha, WAITS)
+    assert again["job"]["id"] == first["job"]["id"] and again["job"]["deduped"] is True
+    assert alpha.get("/mesh/queue").json["count"] == 0 and beta.get("/mesh/queue").json["count"] == 1
+
+
+def test_a_request_that_made_a_job_here_makes_none_elsewhere(two: tuple[TrialNode, TrialNode]) -> None:
+    alpha, beta = two
+    first = submit(alpha, WAITS, "s-1")["job"]
+    assert placed(alpha, WAITS, preferred_peer_id="beta-node")["job"]["id"] == first["id"]
+    assert alpha.get("/mesh/queue").json["count"] == 1 and beta.get("/mesh/queue").json["count"] == 0
+
+
+def test_jobs_at_peers_are_found_by_their_request_in_an_index(node: TrialNode) -> None:
+    with node.core.reader.snapshot() as connection:
+        plan = connection.execute("EXPLAIN QUERY PLAN SELECT job_id FROM mesh_remote_job WHERE request_id = ? "
+                                  "ORDER BY number DESC LIMIT 1", ("r",)).fetchall()
+    plan = [row[3] for row in plan]
+    assert "mesh_remote_job_request" in str(plan) and "TEMP B-TREE" not in str(plan)
+
+
 # --- there
 
 def test_a_job_goes_to_a_peer_that_can_do_it(two: tuple[TrialNode, TrialNode]) -> None:
@@ -312,6 +337,48 @@ def test_what_may_have_arrived_is_not_sent_elsewhere(node: TrialNode) -> None:
             hold.set()
         assert placed(node, ECHO)["job"]["id"] == "claimed-1"
     assert events(node, "mesh.job.accepted") == []
+
+
+def test_what_broke_off_may_have_arrived_and_is_not_sent_elsewhere(node: TrialNode) -> None:
+    """A peer that dies between taking the job and answering does it when it is back."""
+    worker(node)
+    with TakesAndDies(node) as peer:
+        answered = ask(node, ECHO, preferred_peer_id="liar-node")
+        assert (answered.status, answered.json["code"]) == (502, "peer_unreachable")
+        assert rows(node, "status", "peer_id", "job_id", "error") == [("placed", "liar-node", "", "")]
+        peer.back = True
+        again = placed(node, ECHO)
+        assert again["job"]["id"] == "claimed-1" and again["decision"]["strategy"] == "explicit-target"
+    assert events(node, "mesh.job.accepted") == []
+
+
+def test_what_broke_off_goes_on_elsewhere_once_the_peer_says_that_it_has_not_got_it(node: TrialNode) -> None:
+    with TakesAndDies(node, forgets=True):
+        assert placed(node, ECHO, preferred_peer_id="liar-node")["job"]["target"] == "trial-node"
+    assert rows(node, "status", "target_type") == [("failed", "peer"), ("placed", "local")]
+
+
+class TakesAndDies:
+    """A peer that breaks off every connection on which a whole job comes, until it is `back`."""
+
+    def __init__(self, node: TrialNode, forgets: bool = False) -> None:
+        self.back = False
+        self._forgets = forgets
+        self._peer = scripted_peer(node, self._answer, capability_cards=[{"name": "agent-runtime", "available": True}])
+
+    def _answer(self, method: str, path: str, headers: Members, body: Any) -> Any:
+        if self.back:
+            return {"status": "queued", "job": claimed_job()}
+        if self._forgets and "kind" not in body["body"]["job"]:
+            return 400, {"error": "job.kind is required"}
+        raise BrokenPipeError
+
+    def __enter__(self) -> TakesAndDies:
+        self._peer.__enter__().quiet()
+        return self
+
+    def __exit__(self, *fault: Any) -> None:
+        self._peer.__exit__(*fault)
 
 
 def _short(node: TrialNode) -> Any:
