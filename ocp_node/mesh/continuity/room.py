@@ -117,7 +117,7 @@ class Continuity:
         if dry_run:
             self._add_witness(answer, mission, order, "", "")
             return Write(lambda connection: self._planned(connection, mission, answer, warnings), Reply)
-        return self._sealed(mission, order, answer, required)
+        return self._sealed(mission, order, answer, rules.policy_of(mission, included))
 
     def _add_witness(self, answer: Members, mission: Members, order: Members, vessel_id: str, digest: str) -> None:
         answer["witness"] = witness(self._core.identity, mission["id"], answer["continuity_state"], order, answer["dry_run"],
@@ -128,9 +128,10 @@ class Continuity:
             "checkpoint_ready": bool(mission["continuity"]["checkpoint_ready"]), "warning_count": len(warnings)})
         return answer
 
-    def _sealed(self, mission: Members, order: Members, answer: Members, required: list[str]) -> Write:
+    def _sealed(self, mission: Members, order: Members, answer: Members, policy: Members) -> Write:
         """The vessel and its witness become artifacts in one change, if the treaties are in force in that very moment."""
         artifacts, ids = self._rooms["mesh.artifacts"], self._core.ids
+        required = mission["continuity"]["treaty_requirements"]
         vessel_id, witness_id = ids.uuid(), ids.uuid()
         content = artifacts.json_bytes(answer["vessel"])
         self._add_witness(answer, mission, order, vessel_id, sha256(content).hexdigest())
@@ -142,15 +143,16 @@ class Continuity:
                 self._told(connection, "mission.continuity_export.blocked", mission["id"], mission["request_id"], {
                     "missing_treaties": treaties["missing"], "inactive_treaties": treaties["inactive"]})
                 return Refusal("policy_denied", REFUSED, {"treaty_validation": treaties})
-            refs = self._recorded(connection, mission, answer, {"vessel": (vessel_id, blobs[0]),
-                                                                "witness": (witness_id, blobs[1])})
+            refs = self._recorded(connection, mission, answer, policy, {"vessel": (vessel_id, blobs[0]),
+                                                                        "witness": (witness_id, blobs[1])})
             self._told(connection, "mission.continuity_export.created", mission["id"], mission["request_id"], {
                 "vessel_artifact_id": vessel_id, "witness_artifact_id": witness_id})
             return {**answer, **refs}
 
         return Write(change, _answered)
 
-    def _recorded(self, connection: WriteConnection, mission: Members, answer: Members, made: Mapping[str, Any]) -> Members:
+    def _recorded(self, connection: WriteConnection, mission: Members, answer: Members, policy: Members,
+                  made: Mapping[str, Any]) -> Members:
         artifacts = self._rooms["mesh.artifacts"]
         required = mission["continuity"]["treaty_requirements"]
         facts = {"mission_id": mission["id"], "treaty_requirements": required}
@@ -163,7 +165,7 @@ class Continuity:
         of_witness = {**facts, "artifact_kind": "witness", "artifact_type": WITNESS_ARTIFACT, "subject_artifact_id": vessel_id,
                       "subject_digest": made["vessel"][1].digest, "parent_artifact_id": vessel_id}
         return {f"{role}_ref": artifacts.record(connection, {
-            "id": made[role][0], "media_type": media_type, "policy": mission["policy"], "metadata": metadata,
+            "id": made[role][0], "media_type": media_type, "policy": policy, "metadata": metadata,
             "request_id": mission["request_id"]}, made[role][1])
             for role, media_type, metadata in (("vessel", VESSEL_TYPE, of_vessel), ("witness", WITNESS_TYPE, of_witness))}
 

@@ -136,6 +136,19 @@ def base_job_of(task_id: str, tasks: Sequence[Mapping[str, Any]]) -> Members:
                       if given.get("env")}}
 
 
+STRICTEST_FIRST = ("private", "trusted", "public")
+
+
+def policy_of(mission: Mapping[str, Any], included: Sequence[Mapping[str, Any]]) -> Members:
+    """The policy of a vessel: it is for nobody for whom something in it is not, be it a job, a task's or an artifact."""
+    given = [mission["policy"], *(job["policy"] for job in mission["child_jobs"] if job.get("policy")),
+             *(_members(task["base_job"].get("policy")) for task in mission["cooperative_tasks"]),
+             *({"classification": each["classification"]} for each in included)]
+    classes = {str(policy.get("classification") or "trusted").strip().lower() for policy in map(_members, given)}
+    strictest = next((word for word in STRICTEST_FIRST if word in classes), "trusted")
+    return {**mission["policy"], "classification": strictest}
+
+
 def _members(value: object) -> Members:
     return value if isinstance(value, dict) else {}
 

@@ -85,7 +85,8 @@ class Vessels:
                 left -= artifact["size_bytes"]
                 content = base64.b64encode(self._artifacts.content(artifact)).decode()
                 found.append({"role": role, "artifact_id": artifact["id"], "digest": artifact["digest"],
-                              "media_type": artifact["media_type"], "content_base64": content})
+                              "media_type": artifact["media_type"], "classification": artifact["policy"]["classification"],
+                              "content_base64": content})
             elif ref.get("id"):
                 what = role.removesuffix("_ref").replace("_", " ")
                 warnings.append(f"The {what} is not in the vessel: it is not here, or too large.")
@@ -171,7 +172,7 @@ class Vessels:
         digest = str(ref.get("digest") or "").removeprefix("sha256:")
         with self._core.reader.snapshot() as connection:
             found: Members | None = self._artifacts.find(connection, ref["id"])
-            if found is None and digest:
+            if digest and (found is None or found["digest"] != digest):
                 found = self._artifacts.with_digest(connection, digest)
         return found
 

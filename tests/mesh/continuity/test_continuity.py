@@ -18,6 +18,7 @@ from tests.support.peer import TrialPeer
 from tests.support.replies import fits
 
 Members = dict[str, Any]
+ECHO: Members = {"kind": "agent.echo", "payload": {"message": "hi"}}
 
 
 @pytest.fixture
@@ -158,6 +159,30 @@ def test_artifacts_go_into_the_vessel_when_that_is_asked_for(node: TrialNode) ->
     assert node.request("DELETE", f"/mesh/artifacts/{made['latest_checkpoint_ref']['id']}").status == 200
     checked = verify(node, found["vessel_ref"]["id"])
     assert checked["valid"] and checked["artifact_availability"]["checkpoint_ref"]["included"]
+
+
+@pytest.mark.parametrize("include", [False, True])
+@pytest.mark.parametrize("private", ["job", "task"])
+def test_a_vessel_is_for_nobody_for_whom_a_job_in_it_is_not(node: TrialNode, private: str, include: bool) -> None:
+    job = {**ECHO, "policy": {"classification": "private"}}
+    work = {"job": job} if private == "job" else {"cooperative_task": {"base_job": job, "shards": [{}]}}
+    made = launched(node, **work, policy={"classification": "public"})
+    assert (made["status"], made["policy"]["classification"]) == ("completed", "public")
+    found = export(node, made["id"], include_artifacts=include)
+    for name in ("vessel_ref", "witness_ref"):
+        assert found[name]["policy"]["classification"] == "private"
+        assert node.get(f"/mesh/artifacts/{found[name]['id']}", FROM_LAN).status == 401
+    assert verify(node, found["vessel_ref"]["id"])["valid"]
+
+
+def test_an_artifact_of_the_same_name_and_another_content_is_not_the_one_that_is_meant(node: TrialNode) -> None:
+    made = launched(node, ECHO)
+    found = export(node, made["id"])["vessel"]
+    other = store(node, b"something else", artifact_kind="result")
+    found["artifacts"]["result_ref"] = {**found["artifacts"]["result_ref"], "id": other["id"], "digest": "0" * 64}
+    lying = store(node, json.dumps(found).encode(), artifact_kind="vessel")
+    checked = verify(node, lying["id"])
+    assert [each["role"] for each in checked["missing_refs"]] == ["result_ref"] and not checked["valid"]
 
 
 def test_a_mission_with_nothing_to_take_along_is_packed_with_a_warning(node: TrialNode) -> None:
