@@ -26,7 +26,8 @@ Members = dict[str, Any]
 PARALLEL = 4
 JOBS_OF_A_PEER_MAX = 32               # looked up in one turn ...
 PEER_SECONDS = 4.0                    # ... and no further one is begun after so long
-STEP_SECONDS = 10.0
+PEERS_MAX = 16                        # asked at one time, PARALLEL more with each step ...
+STEP_SECONDS = 0.5                    # ... which waits no longer for slow ones: others have their turn meanwhile
 FRESH_SECONDS = 1.0                   # reads of who is no operator make a peer be asked about a job no more often
 AGAIN_SECONDS_MAX = 60.0
 
@@ -64,6 +65,7 @@ class Following:
         self._synced: set[str] = set()               # peers whose log was imported since the last turn
         self._turns: dict[str, float] = {}           # when each peer was asked last
         self._asking: set[str] = set()               # peers that are being asked: a slow one holds no second place
+        self._urgent: set[str] = set()               # peers of which somebody wants to know something since their turn began
         self._lock = threading.Lock()
         self._turned = threading.Condition(self._lock)
         with core.reader.snapshot() as connection:
@@ -117,6 +119,7 @@ class Following:
                 watch = self._watched.setdefault(job_id, Watch(peer_id, now))
                 if watch.looked_at is None or now - watch.looked_at >= fresh_seconds:
                     watch.asked += 1
+                    self._urgent.add(peer_id)
                     keys[job_id] = watch.asked
         if keys:
             self._ticker.wake()
@@ -144,10 +147,7 @@ class Following:
             synced, self._synced = self._synced, set()
         for peer_id in synced:
             self._read_log(peer_id)
-        works = [partial(self._turn, peer_id, job_ids) for peer_id, job_ids in self._due()]
-        for fault in gather(works, PARALLEL, STEP_SECONDS):
-            if isinstance(fault, Exception) and not isinstance(fault, TimeoutError):
-                self._core.log.fault("dispatch.fault", fault)
+        gather([partial(self._turn, peer_id, job_ids) for peer_id, job_ids in self._due()], PARALLEL, STEP_SECONDS)
         return self._next()
 
     def _due(self) -> list[tuple[str, list[str]]]:
@@ -158,12 +158,15 @@ class Following:
             for job_id, watch in self._watched.items():
                 if watch.due(now) and watch.peer_id not in self._asking:
                     of_peers.setdefault(watch.peer_id, []).append((not watch.wanted, watch.due_at, job_id))
-            order = sorted(of_peers, key=self._turns.__getitem__)
+            order = sorted(of_peers, key=self._turns.__getitem__)[:max(0, PEERS_MAX - len(self._asking))]
+            self._urgent.difference_update(order)
         return [(peer_id, [each[2] for each in sorted(of_peers[peer_id])[:JOBS_OF_A_PEER_MAX]]) for peer_id in order]
 
     def _next(self) -> float | None:
         now = self._now()
         with self._lock:
+            if len(self._asking) >= PEERS_MAX:
+                return None                           # the end of a turn wakes it
             due = [now if watch.wanted else watch.due_at for watch in self._watched.values() if watch.peer_id not in self._asking]
         return max(0.05, min(due) - now) if due else None
 
@@ -176,6 +179,9 @@ class Following:
             self._turns[peer_id] = self._now()
         try:
             self._look_up(peer_id, job_ids)
+        except Exception as fault:
+            self._core.log.fault("dispatch.fault", fault)
+            self._put_off(peer_id, "the job could not be looked up")
         finally:
             with self._lock:
                 self._asking.discard(peer_id)
@@ -185,7 +191,7 @@ class Following:
         """One peer's jobs, one after the other; when it cannot be reached for one, it is not asked for the others."""
         peer, error, end = self._rooms["mesh.peers"].find(peer_id), "", self._now() + PEER_SECONDS
         for job_id in job_ids:
-            if self._now() > end and not error:
+            if not error and (self._now() > end or peer_id in self._urgent and not self._is_wanted(job_id)):
                 return
             asked, gone = self._begun(job_id), False
             if peer is None or peer.trust_tier == "blocked":
@@ -197,6 +203,10 @@ class Following:
                 error = ""                            # it can be reached: the next job is asked for
         if error:
             self._put_off(peer_id, error)
+
+    def _is_wanted(self, job_id: str) -> bool:
+        watch = self._watched.get(job_id)
+        return watch is not None and watch.wanted
 
     def _put_off(self, peer_id: str, error: str) -> None:
         """None of the peer's jobs is looked up again soon, except those that somebody asks for."""

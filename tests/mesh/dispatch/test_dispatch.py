@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -409,6 +411,29 @@ def test_a_large_job_is_taken_answered_and_followed(two: tuple[TrialNode, TrialN
     answer = send(alpha, {**WAITS, "payload": {"command": "true", "more": "x" * 3_000_000}}, "r-2")
     complete(beta, taken(beta)["attempt"]["id"])
     assert job_of(alpha, answer["job"]["id"])["status"] == "completed"
+
+
+def test_peers_that_do_not_answer_hold_up_no_look_at_another(node: TrialNode) -> None:
+    hold = threading.Event()
+
+    def silent(method: str, path: str, headers: Members, body: Any) -> Any:
+        if method == "GET":
+            hold.wait(30)
+        return {"status": "queued", "job": claimed_job(body["request"]["request_id"] if body else path.rpartition("/")[2])}
+
+    names = [f"silent-{number}" for number in range(5)]
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            stack.enter_context(scripted_peer(node, silent, name)).quiet()
+            send(node, ECHO, f"r-{name}", name)
+        stack.enter_context(scripted_peer(node, lambda method, *_: {"status": "queued", "job": claimed_job()} if method == "POST"
+                                          else claimed_job(status="completed")))
+        send(node, ECHO, peer_id="liar-node")
+        following = node.rooms["mesh.dispatch"].following
+        following.look([(name, f"r-{name}") for name in names], 0.0)      # asked for first, and never answered
+        following.look([("liar-node", "claimed-1")], 30.0)
+        assert node.rooms["mesh.dispatch"].known("claimed-1").status == "completed"
+        hold.set()
 
 
 # --- peers that lie
