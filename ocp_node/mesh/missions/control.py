@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Members = dict[str, Any]
 
-PARALLEL = 4
+PARALLEL = 8                         # peers at a time
 WHOLE_JOBS_MAX = 25                  # in one answer; of further ones only these members
 BRIEF = ("id", "request_id", "kind", "status", "origin", "target", "created_at", "updated_at", "cancelled", "recovery")
 PEERS_SECONDS = 20.0
@@ -187,20 +187,40 @@ class Control:
     # --- peers
 
     def _ask_peers(self, done: Done, order: Order, body: Members, loopback: bool | None) -> None:
-        """Every peer that has a job of the mission was asked, a few at a time."""
-        dispatch, verb = self._rooms["mesh.dispatch"], VERBS[order.action]
-        works = [functools.partial(dispatch.control, child.peer_id, child.job_id, verb, body, loopback=loopback)
-                 for child in done.remote]
-        for child, outcome in zip(done.remote, gather(works, PARALLEL, PEERS_SECONDS), strict=True):
-            if isinstance(outcome, dict):
-                done.take(outcome)
-            elif isinstance(outcome, Refusal):
+        """Every peer that has a job of the mission was asked, a few at a time; one that is silent keeps no other from it."""
+        outcomes: dict[str, Members | Refusal] = {}
+        of_peers: dict[str, list[Child]] = {}
+        for child in done.remote:
+            of_peers.setdefault(child.peer_id, []).append(child)
+        works = [functools.partial(self._ask_peer, children, VERBS[order.action], body, loopback, outcomes)
+                 for children in of_peers.values()]
+        faults = [outcome for outcome in gather(works, PARALLEL, PEERS_SECONDS) if isinstance(outcome, Exception)]
+        for fault in faults:
+            if not isinstance(fault, TimeoutError):
+                self._core.log.fault("missions.fault", fault)
+        told = dict(outcomes)                        # who is late goes on writing
+        for child in done.remote:
+            outcome = told.get(child.job_id) or _silent(child)
+            if isinstance(outcome, Refusal):
                 done.failed(child, outcome)
-            elif isinstance(outcome, TimeoutError):
-                done.failed(child, Refusal("peer_timeout", "the peer did not answer in time", {"peer_id": child.peer_id}))
             else:
-                self._core.log.fault("missions.fault", outcome)
-                done.failed(child, Refusal("internal", "internal error"))
+                done.take(outcome)
+
+    def _ask_peer(self, children: Sequence[Child], verb: str, body: Members, loopback: bool | None,
+                  outcomes: dict[str, Members | Refusal]) -> None:
+        """The peer was asked about its jobs one after the other, until it did not answer: it is not waited for again."""
+        dispatch = self._rooms["mesh.dispatch"]
+        for child in children:
+            try:
+                outcomes[child.job_id] = dispatch.control(child.peer_id, child.job_id, verb, body, loopback=loopback)
+            except Refusal as refusal:
+                outcomes[child.job_id] = refusal
+                if refusal.code == "peer_timeout":
+                    return
+
+
+def _silent(child: Child) -> Refusal:
+    return Refusal("peer_timeout", "the peer did not answer in time", {"peer_id": child.peer_id})
 
 
 def _reason(order: Order) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ocp_node.base.errors import Refusal
 from ocp_node.mesh.missions import rules, table
 from tests.support.jobs import complete, events, fail, job_of, refused, taken, worker
 from tests.support.mesh import claimed_job, pair, scripted_peer
@@ -158,6 +159,29 @@ def test_a_peer_that_takes_no_orders_is_named_and_the_others_are_ordered(tmp_pat
             ("claimed-1", "liar-node", "peer_refused")]
         assert done["status"] == "waiting" == stored(alpha, made["id"])
         assert events(alpha, "mesh.mission.cancel_requested")[0]["payload"].items() >= {"job_count": 1, "error_count": 1}.items()
+
+
+@pytest.mark.parametrize("verb", ["cancel", "restart"])
+def test_a_peer_that_does_not_answer_is_asked_once_and_the_others_are_ordered(two: Pair, verb: str,
+                                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha, beta = two
+    jobs = (claimed_job(f"claimed-{number}") for number in range(8))
+    with scripted_peer(alpha, lambda *_: {"status": "queued", "job": next(jobs)}):
+        made = launched(alpha, cooperative_task=task(*["liar-node"] * 8, *["beta-node"] * 4))
+        dispatch, asked = alpha.rooms["mesh.dispatch"], []
+        steer = dispatch.control
+
+        def control(peer_id: str, *of_job: Any, **more: Any) -> Members:
+            asked.append(peer_id)
+            if peer_id == "liar-node":
+                raise Refusal("peer_timeout", "liar-node did not answer in time", {"peer_id": peer_id})
+            return steer(peer_id, *of_job, **more)
+
+        monkeypatch.setattr(dispatch, "control", control)
+        done = order(alpha, made["id"], verb)
+    assert (asked.count("liar-node"), asked.count("beta-node")) == (1, 4)
+    assert [job["target"] for job in done["jobs"]] == ["beta-node"] * 4
+    assert [(error["peer_id"], error["code"]) for error in done["errors"]] == [("liar-node", "peer_timeout")] * 8
 
 
 def test_a_peer_that_is_gone_keeps_nobody_waiting_and_its_job_stands_as_last_seen(tmp_path: Path) -> None:
