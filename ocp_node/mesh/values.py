@@ -130,3 +130,15 @@ def unique(found: Iterable[str]) -> list[str]:
 def pick(document: Mapping[str, Any], *names: str) -> Any:
     """The first of these members that is given at all."""
     return first(*(document.get(name) for name in names))
+
+
+# --- what others say, and what was kept of it: of another kind it is nothing, and nobody is refused for it
+
+def as_object(value: object) -> dict[str, Any]:
+    """The object, or an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_count(value: object) -> int:
+    """The count, from 0 to what 31 bits hold, or 0."""
+    return value if type(value) is int and 0 <= value < 2**31 else 0

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..fitting import line
 from ..routes.rules import AGING, FRESH, REACHABLE, error_kind, usable
+from ..values import as_count
 
 Members = dict[str, Any]
 
@@ -282,8 +283,8 @@ def _remote_target(route: Mapping[str, Any], workers: Sequence[Mapping[str, Any]
 
 
 def _capacity(worker: Mapping[str, Any], peer_id: str) -> Members:
-    most = _count(worker.get("max_concurrent_jobs")) or 1
-    free, name = max(0, most - _count(worker.get("active_attempts"))), line(worker.get("id"), 128)
+    most = as_count(worker.get("max_concurrent_jobs")) or 1
+    free, name = max(0, most - as_count(worker.get("active_attempts"))), line(worker.get("id"), 128)
     words = worker.get("capabilities")
     return {"worker_id": name, "peer_id": peer_id, "status": line(worker.get("status"), 40),
             "capabilities": [line(word, 64) for word in words[:16]] if isinstance(words, list) else [],
@@ -294,10 +295,6 @@ def _capacity(worker: Mapping[str, Any], peer_id: str) -> Members:
 def _small(value: object) -> Members:
     return {line(name, 40): amount for name, amount in list(value.items())[:8]
             if type(amount) in (int, float, bool)} if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> int:
-    return value if type(value) is int and 0 <= value < 2**31 else 0
 
 
 # --- artifacts, proof, approvals -------------------------------------------------------------------------------------------

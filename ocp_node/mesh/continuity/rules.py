@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..values import boolean, words
+from ..values import as_object, boolean, words
 from .devices import Members, custodian
 
 STOPPED_AND_RECOVERABLE = frozenset({"checkpointed", "failed", "waiting"})
@@ -110,29 +110,29 @@ def absent(jobs: Sequence[Mapping[str, Any]]) -> Members:
     """What the vessel leaves out and a restore will need: which secrets, by name, and which approvals."""
     secrets, approvals = [], []
     for job in jobs:
-        surroundings = _members(_members(job.get("spec")).get("runtime_environment"))
-        for binding in map(_members, _list(_members(surroundings.get("secrets")).get("bindings"))):
+        surroundings = as_object(as_object(job.get("spec")).get("runtime_environment"))
+        for binding in map(as_object, _list(as_object(surroundings.get("secrets")).get("bindings"))):
             secrets.append({name: binding[name] for name in ("env_var", "scope", "source", "provider_ref", "required")
                             if name in binding} | {"job_id": job["id"]})
-        if _members(job.get("metadata")).get("approval_id"):
+        if as_object(job.get("metadata")).get("approval_id"):
             approvals.append({"job_id": job["id"], "approval_id": job["metadata"]["approval_id"]})
     return {"secret_material": secrets, "approvals": approvals}
 
 
 def spec_of(job: Mapping[str, Any]) -> Members:
     """What the job runs, without values of secrets: an environment may hold some, so only its names go along."""
-    spec = _members(job.get("spec"))
-    execution = _members(spec.get("execution"))
+    spec = as_object(job.get("spec"))
+    execution = as_object(spec.get("execution"))
     if not execution.get("env"):
         return dict(spec)
-    return {**spec, "execution": {**execution, "env": {}, "env_names": sorted(_members(execution["env"]))}}
+    return {**spec, "execution": {**execution, "env": {}, "env_names": sorted(as_object(execution["env"]))}}
 
 
 def base_job_of(task_id: str, tasks: Sequence[Mapping[str, Any]]) -> Members:
     """What the shards of the task have in common, without values of its environment: peers may not show what theirs run."""
-    job = next((_members(task.get("base_job")) for task in tasks if task.get("id") == task_id), {})
-    there = {name: _members(job.get(name)) for name in ("payload", "runtime")}
-    return {**job, **{name: {**given, "env": {}, "env_names": sorted(_members(given["env"]))} for name, given in there.items()
+    job = next((as_object(task.get("base_job")) for task in tasks if task.get("id") == task_id), {})
+    there = {name: as_object(job.get(name)) for name in ("payload", "runtime")}
+    return {**job, **{name: {**given, "env": {}, "env_names": sorted(as_object(given["env"]))} for name, given in there.items()
                       if given.get("env")}}
 
 
@@ -142,15 +142,11 @@ STRICTEST_FIRST = ("private", "trusted", "public")
 def policy_of(mission: Mapping[str, Any], included: Sequence[Mapping[str, Any]]) -> Members:
     """The policy of a vessel: it is for nobody for whom something in it is not, be it a job, a task's or an artifact."""
     given = [mission["policy"], *(job["policy"] for job in mission["child_jobs"] if job.get("policy")),
-             *(_members(task["base_job"].get("policy")) for task in mission["cooperative_tasks"]),
+             *(as_object(task["base_job"].get("policy")) for task in mission["cooperative_tasks"]),
              *({"classification": each["classification"]} for each in included)]
-    classes = {str(policy.get("classification") or "trusted").strip().lower() for policy in map(_members, given)}
+    classes = {str(policy.get("classification") or "trusted").strip().lower() for policy in map(as_object, given)}
     strictest = next((word for word in STRICTEST_FIRST if word in classes), "trusted")
     return {**mission["policy"], "classification": strictest}
-
-
-def _members(value: object) -> Members:
-    return value if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> list[Any]:

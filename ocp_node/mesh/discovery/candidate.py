@@ -13,6 +13,7 @@ from ...crypto import node_did
 from ..device_profile import derived
 from ..device_profile.rules import lenient, normalised
 from ..handshake import rules as cards
+from ..values import as_object
 
 Members = dict[str, Any]
 
@@ -100,7 +101,7 @@ def kept_manifest(manifest: Mapping[str, Any]) -> Members:
 def candidate_json(candidate: Candidate, local_custody: bool) -> Members:
     """The candidate as it is shown; what its manifest does not say follows from its profile."""
     manifest = candidate.manifest
-    card = _object(manifest.get("organism_card"))
+    card = as_object(manifest.get("organism_card"))
     profile = normalised(lenient(manifest.get("device_profile") or card.get("device_profile")))
     continuity = _said(manifest, card, "continuity_capabilities") or derived.continuity_capabilities(profile)
     treaties = _said(manifest, card, "treaty_capabilities") or derived.treaty_capabilities(profile)
@@ -116,11 +117,7 @@ def candidate_json(candidate: Candidate, local_custody: bool) -> Members:
 
 
 def _said(manifest: Members, card: Members, name: str) -> Members:
-    return _object(manifest.get(name)) or _object(card.get(name))
-
-
-def _object(value: object) -> Members:
-    return value if isinstance(value, dict) else {}
+    return as_object(manifest.get(name)) or as_object(card.get(name))
 
 
 def _words(value: object) -> list[str]:

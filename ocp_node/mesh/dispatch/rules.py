@@ -14,7 +14,7 @@ from ...base.errors import Refusal
 from ..fitting import Step, fitted
 from ..jobs.rules import STATES, TERMINAL
 from ..jobs.spec import DEMO, RUNTIMES
-from ..values import first, first_integer, members, text
+from ..values import as_count, first, first_integer, members, text
 
 Members = dict[str, Any]
 
@@ -112,7 +112,7 @@ def snapshot(given: Mapping[str, Any], peer_id: str, job_id: str = "") -> Member
              "dispatch_mode": made["dispatch_mode"] or _text(made["spec"].get("dispatch_mode")),
              "payload_inline": given.get("payload_inline"),
              "attempts": [_attempt(each) for each in _objects(given.get("attempts"))],
-             "resume_count": _count(given.get("resume_count")), "recovery": _recovery(given.get("recovery"), str(status))}
+             "resume_count": as_count(given.get("resume_count")), "recovery": _recovery(given.get("recovery"), str(status))}
     return fitted(made, SNAPSHOT_BYTES_MAX, _STEPS)
 
 
@@ -121,7 +121,7 @@ def _no_job(peer_id: str) -> Refusal:
 
 
 def _attempt(given: Mapping[str, Any]) -> Members:
-    return {**{name: _text(given.get(name)) for name in _ATTEMPT_TEXTS}, "attempt_number": _count(given.get("attempt_number")),
+    return {**{name: _text(given.get(name)) for name in _ATTEMPT_TEXTS}, "attempt_number": as_count(given.get("attempt_number")),
             "result_ref": _ref(given.get("result_ref")),
             "metadata": given["metadata"] if isinstance(given.get("metadata"), dict) else {}}
 
@@ -153,15 +153,11 @@ def _recovery(value: object, status: str) -> Members:
     refs, hint = ("latest_checkpoint_ref", "selected_resume_checkpoint_ref"), given.get("recovery_hint")
     return {"state": status, "states": list(STATES), **{name: given.get(name) is True for name in _RECOVERY_FLAGS},
             **{name: _ref(given.get(name)) for name in refs}, "recovery_hint": dict(hint) if isinstance(hint, dict) else {},
-            "resume_count": _count(given.get("resume_count")), **{name: _text(given.get(name)) for name in _RECOVERY_TEXTS}}
+            "resume_count": as_count(given.get("resume_count")), **{name: _text(given.get(name)) for name in _RECOVERY_TEXTS}}
 
 
 def _text(value: object) -> str:
     return value[:500].replace("\0", "") if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int:
-    return value if type(value) is int and 0 <= value < 2**31 else 0
 
 
 def _objects(value: object) -> list[Members]:

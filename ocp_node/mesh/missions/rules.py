@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ...base import jsontext
 from ...base.errors import Refusal
 from ..jobs.spec import policy_of, workload_class
-from ..values import boolean, first, members, text, truthy, words
+from ..values import as_count, as_object, boolean, first, members, text, truthy, words
 
 Members = dict[str, Any]
 
@@ -159,9 +159,9 @@ def facts_of(job: Mapping[str, Any]) -> Members:
     recovery = job.get("recovery") if isinstance(job.get("recovery"), dict) else {}
     assert isinstance(recovery, dict)
     return {"request_id": _text(job.get("request_id")), "kind": _text(job.get("kind")), "error": _text(job.get("error")),
-            "checkpointed_at": _text(job.get("checkpointed_at")), "resume_count": _count(job.get("resume_count")),
-            "resumable": recovery.get("resumable") is True, "hint": _object(recovery.get("recovery_hint")),
-            **{name: _object(job.get(name)) for name in REFS}}
+            "checkpointed_at": _text(job.get("checkpointed_at")), "resume_count": as_count(job.get("resume_count")),
+            "resumable": recovery.get("resumable") is True, "hint": as_object(recovery.get("recovery_hint")),
+            **{name: as_object(job.get(name)) for name in REFS}}
 
 
 REFS = ("latest_checkpoint_ref", "result_ref", "result_bundle_ref")
@@ -169,14 +169,6 @@ REFS = ("latest_checkpoint_ref", "result_ref", "result_bundle_ref")
 
 def _text(value: object) -> str:
     return value[:500] if isinstance(value, str) else ""
-
-
-def _count(value: object) -> int:
-    return value if type(value) is int and 0 <= value < 2**31 else 0
-
-
-def _object(value: object) -> Members:
-    return value if isinstance(value, dict) else {}
 
 
 def task_state(statuses: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from ...http.gates import is_loopback
 from ...http.target import target_of
 from ..handshake import rules as cards
 from ..parts import optional
+from ..values import as_object
 from . import imports, pins, rules
 from .peer import Members, Peer, made
 
@@ -208,7 +209,7 @@ class Connecting:
         kept: Peer = self._peers.put(connection, peer)
         connection.event("mesh.handshake.sent", peer_id=peer_id, request_id=request_id, payload={
             "base_url": url, "trust_tier": kept.trust_tier, "peer_advisory": self._peers.advisory(kept, "handshake.sent"),
-            "accepted_peer_advisory": _object(answer.get("peer_advisory"))})
+            "accepted_peer_advisory": as_object(answer.get("peer_advisory"))})
         return kept
 
     def _synced(self, peer_id: str, wanted: Wanted) -> Members:
@@ -225,7 +226,7 @@ class Connecting:
         summary, action = advisory["operator_summary"], advisory["recommended_action"]
         connection = {"status": "ok", "peer": shown, "peer_advisory": sent, "operator_summary": summary,
                       "recommended_action": action,
-                      "accepted_peer_advisory": _object(answer.get("peer_advisory")), "remote_manifest": manifest,
+                      "accepted_peer_advisory": as_object(answer.get("peer_advisory")), "remote_manifest": manifest,
                       "response": answer}
         return {"status": "ok", "peer": shown, "peer_advisory": advisory, "operator_summary": summary,
                 "recommended_action": action,
@@ -235,7 +236,3 @@ class Connecting:
 def _on_loopback(url: str) -> bool:
     host = target_of(url).host
     return host == "localhost" or is_loopback(host)
-
-
-def _object(value: object) -> Members:
-    return value if isinstance(value, dict) else {}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..device_profile import derived
 from ..device_profile.rules import lenient, normalised
+from ..values import as_object
 
 Members = dict[str, Any]
 CERTIFICATE_PIN = "certificate_pin"        # in a peer's metadata: see `pins.py`
@@ -80,9 +81,9 @@ def made(stored: Mapping[str, Any]) -> Peer:
     profile = normalised(lenient(metadata.get("remote_device_profile") or card.get("device_profile")))
     return Peer(**stored, device_profile=profile, sync_policy=derived.sync_policy(profile),
                 habitat_roles=_words(card.get("habitat_roles")) or derived.habitat_roles(profile),
-                continuity_capabilities=_object(card.get("continuity_capabilities")) or derived.continuity_capabilities(profile),
-                treaty_capabilities=_object(card.get("treaty_capabilities")),
-                governance_summary=_object(card.get("governance_summary")))
+                continuity_capabilities=as_object(card.get("continuity_capabilities")) or derived.continuity_capabilities(profile),
+                treaty_capabilities=as_object(card.get("treaty_capabilities")),
+                governance_summary=as_object(card.get("governance_summary")))
 
 
 def stored(peer: Peer) -> Members:
@@ -132,8 +133,8 @@ def peer_json(peer: Peer, local_custody: bool = True) -> Members:
 
 def load(metadata: Mapping[str, Any]) -> Members:
     """How busy a peer was when it last told us: from its queue's counts and its workers' slots."""
-    metrics = _object(metadata.get("remote_queue_metrics"))
-    counts, workers = _object(metrics.get("counts")), _object(metrics.get("workers"))
+    metrics = as_object(metadata.get("remote_queue_metrics"))
+    counts, workers = as_object(metrics.get("counts")), as_object(metrics.get("workers"))
     queued, inflight, slots, active = (_count(value) for value in (counts.get("queued"), counts.get("inflight"),
                                                                    workers.get("total_slots"), workers.get("active_attempts")))
     ratio = metrics.get("backlog_ratio")
@@ -146,10 +147,6 @@ def load(metadata: Mapping[str, Any]) -> Members:
 
 def _count(value: object) -> int:
     return value if type(value) is int and 0 <= value < 2**53 else 0
-
-
-def _object(value: object) -> Members:
-    return value if isinstance(value, dict) else {}
 
 
 def _words(value: object) -> list[str]:

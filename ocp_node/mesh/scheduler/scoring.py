@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..peers.peer import Peer
 from ..peers.rules import may_touch
 from ..routes.rules import freshness, instant
+from ..values import as_count, as_object
 from . import continuity, devices
 from .placement import GPU_WORK, Job, tokens
 
@@ -193,7 +194,7 @@ def _reach(tally: _Tally, found: Peer, now: float) -> None:
         points, word = {"stale": (-60, "stale"), "aging": (10, "aging")}.get(fresh, (30, "reachable"))
         tally.add(True, points, f"route_probe_{word}")
     elif route.get("status") in UNREACHABLE:
-        failures = _count(route.get("failure_count"))
+        failures = as_count(route.get("failure_count"))
         tally.add(True, -180 - min(120, 20 * failures), "route_probe_unreachable")
         tally.add(failures, 0, f"route_failure_count={failures}")
 
@@ -211,7 +212,7 @@ def _standing(tally: _Tally, found: Peer, job: Job) -> None:
     reliability, placement = found.reliability, job.placement
     tally.add(found.heartbeat.get("status") == "active", 30, "active_heartbeat")
     tally.add(found.metadata.get("last_sync_error"), -80, "sync_error_penalty")
-    completed, failed = _count(reliability.get("completed")), _count(reliability.get("failed"))
+    completed, failed = as_count(reliability.get("completed")), as_count(reliability.get("failed"))
     tally.add(failed > completed, 0, "reliability_penalty")
     tally.add(completed and failed <= completed, 0, "reliability_bonus")
     tally.add(placement["latency_sensitive"], -80, "latency_sensitive_penalty")
@@ -237,7 +238,7 @@ def _lane(tally: _Tally, found: Peer, job: Job, load: Mapping[str, Any], slots: 
 
 
 def _enlisted(tally: _Tally, found: Peer, job: Job) -> None:
-    enlistment = _members(found.metadata.get("enlistment"))
+    enlistment = as_object(found.metadata.get("enlistment"))
     state, gpu_work = enlistment.get("state"), job.placement["workload_class"] in (*GPU_WORK, "mixed")
     tally.add(state == "enlisted", 180, "helper_enlisted_bonus")
     tally.add(state == "enlisted" and enlistment.get("role") == "gpu_helper" and gpu_work, 120, "gpu_helper_preferred")
@@ -248,7 +249,7 @@ def _enlisted(tally: _Tally, found: Peer, job: Job) -> None:
 
 def public_lane(found: Peer) -> bool:
     """Does work sent there leave for a market?"""
-    to_market = any(card.get("available") and _members(card.get("metadata")).get("external_market")
+    to_market = any(card.get("available") and as_object(card.get("metadata")).get("external_market")
                     for card in found.capability_cards)
     return found.trust_tier in PUBLIC_LANES or bool(found.metadata.get("external_market")) or to_market
 
@@ -265,7 +266,7 @@ def workers_of(found: Peer) -> list[Members]:
 
 def free_slots(found: Peer) -> int:
     """How many jobs its serving workers could take more when it last told us."""
-    return sum(max(0, max(1, _count(each.get("max_concurrent_jobs"))) - _count(each.get("active_attempts")))
+    return sum(max(0, max(1, as_count(each.get("max_concurrent_jobs"))) - as_count(each.get("active_attempts")))
                for each in workers_of(found) if each.get("status") in SERVING)
 
 
@@ -282,21 +283,13 @@ def _just_failed(route: Mapping[str, Any], now: float) -> bool:
 
 
 def _route(found: Peer) -> Members:
-    return _members(found.metadata.get("route_health"))
+    return as_object(found.metadata.get("route_health"))
 
 
 def _reliability(reliability: Mapping[str, Any]) -> str:
-    total = _count(reliability.get("total"))
+    total = as_count(reliability.get("total"))
     return f"reliability={reliability['completed']}/{total}" if total else "reliability=unknown"
 
 
 def _resumes(job: Job) -> str:
     return f"resume_capable={'true' if job.resumable else 'false'}"
-
-
-def _members(value: object) -> Members:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(value: object) -> int:
-    return value if type(value) is int and 0 <= value < 2**31 else 0
